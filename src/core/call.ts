@@ -1,0 +1,67 @@
+/** One client request's context, from the surface that took it to the provider that answers. */
+import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
+import type { Attempt, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
+import { GatewayError } from "./error.ts";
+import type { Target } from "./target.ts";
+
+export type Operation = "generate" | "complete" | "embed" | "count_tokens" | "list_models";
+
+/** What a credential may be used for (surfaces.md 2.2); `*` is everything. */
+export type Scope = "chat" | "embed" | "models" | "admin" | "*";
+
+/** Who is calling, as decided by access. */
+export interface Principal {
+  /** Safe to log: never the credential. `anonymous` where auth is off. */
+  readonly id: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+export interface Call {
+  /** The gateway's own unique id, a ULID. */
+  readonly requestId: string;
+  /** What the client sent as x-request-id, else the gateway's; echoed, never a key. */
+  readonly clientRequestId: string;
+  readonly operation: Operation;
+  /** Family of paths the call came by: `rpc`, `v1`. */
+  readonly surface: string;
+  /** The wire format the client speaks, `dragoman` on RPC. */
+  readonly dialect: string;
+  readonly principal: Principal;
+  /** The one way to stop a call. Its reason is a GatewayError: `cancelled` (the client left) or `timeout`. */
+  readonly signal: AbortSignal;
+  /** When the call began, by the monotonic clock, in milliseconds. */
+  readonly startedAt: number;
+  /** When the call must be over, by the same clock. */
+  readonly deadline: number;
+  /** W3C trace context of the client, passed on to providers that take it; empty where there was none. */
+  readonly traceparent: string;
+  readonly attribution: Attribution | undefined;
+  readonly options: CallOptions | undefined;
+  /** Every try, in order; grows while the call runs. */
+  readonly attempts: Attempt[];
+  /** The targets that admission chose, first to try first. Empty before admission. */
+  readonly targets: readonly Target[];
+  /** The alias that was used; empty where the model was named directly. */
+  readonly route: string;
+}
+
+/** A call as a provider sees it: with the record of this attempt to fill in. */
+export interface AttemptCall extends Call {
+  /** The provider sets `httpStatus` and `upstreamRequestId`; the pipeline sets the rest. */
+  readonly attempt: Attempt;
+  /** The provider adds what the target could not take. */
+  readonly translation: TranslationNote[];
+  /** Whether the client waits for the whole answer: a provider may then ask its upstream for one. */
+  readonly buffered: boolean;
+}
+
+/** Throws the reason of a call that was stopped. */
+export function throwIfStopped(call: Pick<Call, "signal">): void {
+  if (call.signal.aborted) throw stopReason(call.signal);
+}
+
+/** Why a call was stopped, as an error that says so. */
+export function stopReason(signal: AbortSignal): GatewayError {
+  const { reason } = signal;
+  return reason instanceof GatewayError ? reason : new GatewayError("cancelled", "the client went away", { cause: reason });
+}

@@ -1,0 +1,28 @@
+/** An upstream vendor: a codec's upstream half, an address, a credential and quirks. */
+import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
+import type { AttemptCall } from "./call.ts";
+import type { EventBatch } from "./event.ts";
+import type { ModelTraits, Target } from "./target.ts";
+
+export interface Provider {
+  /** As configured; the first half of `provider/model`. */
+  readonly name: string;
+  /**
+   * Batches of events, one per upstream read: `started` first, no `settled`, sequences unset. Throws GatewayError for
+   * every failure, before or during the stream; open blocks are ended as incomplete before it throws. Leaving the
+   * loop, or `call.signal`, closes the upstream's socket.
+   */
+  generate?(request: GenerateRequest, target: Target, call: AttemptCall): AsyncIterable<EventBatch>;
+  /** One embedding per input and type, in input order. Throws GatewayError. */
+  embed?(request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedResponse>;
+  /** What the vendor offers now. Throws GatewayError where it does not answer. */
+  listModels?(signal: AbortSignal): Promise<Model[]>;
+  /** What is known of a model without asking. */
+  traits(model: string): ModelTraits;
+  /** Whether a bare model id is this vendor's by its name alone, for the time before its list is known. */
+  claims?(model: string): boolean;
+  /** Closes connections. No calls after it. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,39 @@
+/** Where one try goes: a provider, the model's name there, and what is known of that model. */
+
+/**
+ * What is known of a model at its provider. Absent means: nothing is known, do what most models of the vendor do.
+ * Facts that depend on the model live here, as data in a provider's table; never in a condition of a codec.
+ */
+export interface ModelTraits {
+  /** Tokens of input and output together. */
+  readonly contextWindow?: number;
+  readonly maxOutputTokens?: number;
+  /** Length of the vectors of an embedding model. */
+  readonly embeddingDimensions?: number;
+  /** Takes temperature, top_p and top_k. */
+  readonly sampling?: boolean;
+  /** Takes system messages after the first user message. */
+  readonly midSystem?: boolean;
+  /** Continues a final assistant message. */
+  readonly prefill?: boolean;
+  /** Follows a JSON schema by itself. */
+  readonly structuredOutput?: boolean;
+  readonly tools?: boolean;
+  readonly vision?: boolean;
+  /** How the model is told to think: an effort, a budget of tokens, either, or not at all. */
+  readonly reasoning?: "none" | "effort" | "budget" | "both" | "adaptive";
+  /** Takes images by URL. */
+  readonly imageUrls?: boolean;
+  /** Takes images inside tool results. */
+  readonly toolResultImages?: boolean;
+}
+
+export interface Target {
+  /** Unique name in logs and headers: `<provider>/<upstream model>`. */
+  readonly id: string;
+  /** Configured provider's name. */
+  readonly provider: string;
+  /** The model's name at the provider. */
+  readonly model: string;
+  readonly traits: ModelTraits;
+}
