@@ -1,0 +1,26 @@
+import { inspect } from "node:util";
+
+/** A value that must not be seen: it has no string, JSON or inspect form. Only `reveal()` gives it, to who sends it. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  reveal(): string {
+    return this.#value;
+  }
+
+  toString(): string {
+    return "[secret]";
+  }
+
+  toJSON(): string {
+    return "[secret]";
+  }
+
+  [inspect.custom](): string {
+    return "[secret]";
+  }
+}
