@@ -64,6 +64,11 @@ export interface UpstreamRequest {
   readonly body: string;
   /** What could not be carried; the caller settles it. */
   readonly report: TranslationReport;
+  /**
+   * What the codec must know to read the answer, for example tool names as the client wrote them. The caller hands it to
+   * `eventReader` or `readResponse` of the same codec and never looks inside.
+   */
+  readonly state?: unknown;
 }
 
 /** Reads the frames of one stream; one per attempt. */
@@ -89,10 +94,10 @@ export interface UpstreamCodec {
   readonly format: string;
   /** Throws GatewayError only for what no target could take; losses go into the report. */
   writeRequest(request: GenerateRequest, target: Target, options: WriteOptions): UpstreamRequest;
-  /** `provider` is the configured name: it marks signatures. */
-  eventReader(provider: string): EventReader;
+  /** `provider` is the configured name: it marks signatures. `state` is that of the UpstreamRequest. */
+  eventReader(provider: string, state?: unknown): EventReader;
   /** A whole reply turned into the events it would have streamed. Throws as EventReader does. */
-  readResponse(body: string, provider: string): GenerateEvent[];
+  readResponse(body: string, provider: string, state?: unknown): GenerateEvent[];
   /** A reply with an error status. `body` may be anything, cut at 64 KiB. */
   readError(status: number, body: string, headers: ResponseHeaders, provider: string): GatewayError;
 }

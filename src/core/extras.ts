@@ -1,0 +1,55 @@
+/**
+ * Unknown fields on their way out (contract.md 1, rule 6): those of the written format come back under the modelled
+ * fields, those of other formats are reported as dropped.
+ */
+import { invalidField } from "./error.ts";
+import { isJsonObject, JsonError, type JsonObject, mergeExtras, parseJson, upstreamJsonLimits, type WritableObject } from "./json.ts";
+import type { TranslationReport } from "./translation.ts";
+
+/**
+ * One dropped note for each unknown field of a format that is not written. Nulls mean absent and are ignored.
+ * `path` is where the fields stand in the core request: empty for the request itself, `messages[0].parts[1]` for a part.
+ * Throws invalid_request where a value is no JSON text of an object.
+ */
+export function reportForeignExtras(
+  extrasJson: Readonly<Record<string, string>>,
+  format: string,
+  path: string,
+  report: TranslationReport,
+): void {
+  for (const other of Object.keys(extrasJson)) {
+    if (other === format) continue;
+    const fields = readExtras(extrasJson, other, path);
+    for (const name of Object.keys(fields)) {
+      if (fields[name] !== null) report.dropped(path === "" ? name : `${path}.${name}`, `a field of ${other}`);
+    }
+  }
+}
+
+/**
+ * Adds the unknown fields of `format` to `target`, where a modelled field of the same name wins, and reports those of
+ * other formats. Throws invalid_request where a value is no JSON text of an object.
+ */
+export function writeExtras(
+  target: WritableObject,
+  extrasJson: Readonly<Record<string, string>>,
+  format: string,
+  path: string,
+  report: TranslationReport,
+): void {
+  if (extrasJson[format] !== undefined) {
+    readExtras(extrasJson, format, path);
+    mergeExtras(target, extrasJson[format]);
+  }
+  reportForeignExtras(extrasJson, format, path, report);
+}
+
+function readExtras(extrasJson: Readonly<Record<string, string>>, format: string, path: string): JsonObject {
+  try {
+    const fields = parseJson(extrasJson[format] || "{}", upstreamJsonLimits);
+    if (isJsonObject(fields)) return fields;
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+  }
+  throw invalidField(`${path === "" ? "" : `${path}.`}extras_json.${format}`, "must be JSON text of one object");
+}
