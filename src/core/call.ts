@@ -39,8 +39,12 @@ export interface Call {
   readonly options: CallOptions | undefined;
   /** Every try, in order; grows while the call runs. */
   readonly attempts: Attempt[];
+  /** What the target of the running attempt could not take; a new attempt begins with none. */
+  readonly translation: TranslationNote[];
   /** The targets that admission chose, first to try first. Empty before admission. */
   readonly targets: readonly Target[];
+  /** Most targets that one call may try. */
+  readonly maxAttempts: number;
   /** The alias that was used; empty where the model was named directly. */
   readonly route: string;
 }
@@ -49,8 +53,6 @@ export interface Call {
 export interface AttemptCall extends Call {
   /** The provider sets `httpStatus` and `upstreamRequestId`; the pipeline sets the rest. */
   readonly attempt: Attempt;
-  /** The provider adds what the target could not take. */
-  readonly translation: TranslationNote[];
   /** Whether the client waits for the whole answer: a provider may then ask its upstream for one. */
   readonly buffered: boolean;
 }

@@ -102,6 +102,8 @@ export interface ErrorDetails {
   readonly translation?: readonly TranslationNote[];
   /** Headers of the answer, lower case: allow, www-authenticate. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** True where for certain nothing reached the provider's model: connect refused, TLS failure, a refusal of our own. */
+  readonly undispatched?: boolean;
   /** Logged, never sent. */
   readonly cause?: unknown;
 }

@@ -1,0 +1,90 @@
+/** The ledger's first form: the latest calls in memory, and one structured log line for each attempt. */
+import { type Attempt, AttemptStatus } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Call } from "../core/call.ts";
+import type { GatewayError } from "../core/error.ts";
+import type { CallOutcome, Ledger } from "../core/ledger.ts";
+import type { Logger } from "../core/log.ts";
+
+/** An attempt with what ties it to its call. */
+export interface AttemptEntry {
+  readonly requestId: string;
+  readonly principal: string;
+  readonly attempt: Attempt;
+}
+
+export interface AttemptLogOptions {
+  readonly log: Logger;
+  /** How many of the latest attempts are kept. */
+  readonly capacity?: number;
+}
+
+const statusNames: Record<number, string> = {
+  [AttemptStatus.SUCCESS]: "success",
+  [AttemptStatus.ERROR]: "error",
+  [AttemptStatus.TIMEOUT]: "timeout",
+  [AttemptStatus.CANCELLED]: "cancelled",
+};
+
+export class AttemptLog implements Ledger {
+  readonly #log: Logger;
+  readonly #capacity: number;
+  #entries: AttemptEntry[] = [];
+
+  constructor({ log, capacity = 1_000 }: AttemptLogOptions) {
+    this.#log = log;
+    this.#capacity = capacity;
+  }
+
+  /** The latest attempts, oldest first. */
+  get entries(): readonly AttemptEntry[] {
+    return this.#entries;
+  }
+
+  attemptEnded(call: Call, attempt: Attempt, error: GatewayError | undefined): void {
+    this.#entries.push({ requestId: call.requestId, principal: call.principal.id, attempt });
+    // Cut in one go, not one by one: shifting a long array costs its length every time.
+    if (this.#entries.length >= 2 * this.#capacity) this.#entries = this.#entries.slice(-this.#capacity);
+    const { usage } = attempt;
+    this.#log.info("attempt", {
+      request_id: call.requestId,
+      usage_id: attempt.usageId,
+      principal: call.principal.id,
+      surface: call.surface,
+      dialect: call.dialect,
+      operation: call.operation,
+      number: attempt.number,
+      target: attempt.target,
+      status: statusNames[attempt.status] ?? "unknown",
+      error_reason: attempt.errorReason || undefined,
+      error_message: error?.message,
+      http_status: attempt.httpStatus || undefined,
+      upstream_request_id: attempt.upstreamRequestId || undefined,
+      started_after_ms: attempt.startedAfterMs,
+      duration_ms: attempt.durationMs,
+      first_content_ms: attempt.firstContentMs,
+      input_tokens: usage?.inputTokens,
+      output_tokens: usage?.outputTokens,
+      cache_read_tokens: usage?.cacheReadTokens,
+      cache_write_tokens: usage?.cacheWriteTokens,
+      reasoning_tokens: usage?.reasoningTokens,
+      usage_basis: usage?.basis,
+    });
+  }
+
+  /** A failed call says so once, with its cause; what its attempts cost is in their own lines. */
+  callEnded({ call, requestedModel, error, durationMs }: CallOutcome): void {
+    const fields = {
+      request_id: call.requestId,
+      client_request_id: call.clientRequestId,
+      principal: call.principal.id,
+      surface: call.surface,
+      operation: call.operation,
+      model: requestedModel,
+      attempts: call.attempts.length,
+      duration_ms: Math.round(durationMs),
+    };
+    if (error === undefined) this.#log.debug("call", fields);
+    else if (error.reason === "internal") this.#log.error("call failed", { ...fields, error_reason: error.reason, error });
+    else this.#log.info("call failed", { ...fields, error_reason: error.reason, error_message: error.message });
+  }
+}

@@ -1,0 +1,134 @@
+/** Admission: may the caller do this, what does the model's name mean, is there room. Holds its place until the end. */
+import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
+import type { Call, Scope } from "../core/call.ts";
+import { GatewayError } from "../core/error.ts";
+import type { EventBatch } from "../core/event.ts";
+import type { ModelRole, Router } from "../core/routing.ts";
+import type { Stage } from "./stage.ts";
+
+export interface AdmissionOptions {
+  readonly router: Router;
+  /** Most calls at once per model and role (surfaces.md 2.6). */
+  readonly maxQueue: number;
+}
+
+/** What every request that names a model has. */
+interface ModelRequest {
+  model: string;
+  attribution?: Attribution | undefined;
+  options?: CallOptions | undefined;
+}
+
+/** The places inside, per model and role. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #inside = new Map<string, number>();
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** Calls inside now, over all models. */
+  get inflight(): number {
+    let sum = 0;
+    for (const count of this.#inside.values()) sum += count;
+    return sum;
+  }
+
+  /**
+   * The call with its targets, and the function that gives its place back (the first time counts). Throws GatewayError:
+   * forbidden, policy_not_found, unsupported, model_not_found, queue_full.
+   */
+  enter(call: Call, model: string, role: ModelRole): { admitted: Call; release: () => void } {
+    requireScope(call, role === "embed" ? "embed" : "chat");
+    refuseWhatCannotBeKept(call.options);
+    const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
+    const place = `${role} ${targets[0]?.model ?? model}`;
+    const inside = this.#inside.get(place) ?? 0;
+    if (inside >= this.#options.maxQueue) {
+      throw new GatewayError("queue_full", `${inside} calls of this model are running, which is the most`, { retryAfterMs: 1_000 });
+    }
+    this.#inside.set(place, inside + 1);
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      const left = (this.#inside.get(place) ?? 1) - 1;
+      if (left === 0) this.#inside.delete(place);
+      else this.#inside.set(place, left);
+    };
+    return { admitted: { ...call, targets, route, maxAttempts }, release };
+  }
+}
+
+/** For operations that stream. */
+export function admitStream<Request extends ModelRequest>(
+  admission: Admission,
+  role: ModelRole,
+): Stage<Request, AsyncIterable<EventBatch>> {
+  return (next) => (request, call) => {
+    const { admitted, release } = admission.enter(call, request.model, role);
+    return releaseAtEnd(next(withFactsOf(request, admitted), admitted), release);
+  };
+}
+
+/** For operations that answer once. */
+export function admitReply<Request extends ModelRequest, Reply>(admission: Admission, role: ModelRole): Stage<Request, Promise<Reply>> {
+  return (next) => async (request, call) => {
+    const { admitted, release } = admission.enter(call, request.model, role);
+    try {
+      return await next(withFactsOf(request, admitted), admitted);
+    } finally {
+      release();
+    }
+  };
+}
+
+export function requireScope({ principal: { id, scopes } }: Call, scope: Scope): void {
+  if (scopes.has(scope) || scopes.has("*")) return;
+  throw new GatewayError("forbidden", `the key ${id} does not have the scope "${scope}" that this call needs`);
+}
+
+/** A promise that cannot be kept is refused, not ignored. */
+function refuseWhatCannotBeKept(options: CallOptions | undefined): void {
+  if (options === undefined) return;
+  if (options.policy !== "") throw new GatewayError("policy_not_found", `there is no policy with the key "${options.policy}"`);
+  if (options.resumable) throw new GatewayError("unsupported", "resumable streams are not available; leave options.resumable out");
+  if (options.idempotencyKey !== "") {
+    throw new GatewayError("unsupported", "idempotent replay is not available; leave options.idempotency_key out");
+  }
+}
+
+/** The request with what headers said. */
+function withFactsOf<Request extends ModelRequest>(request: Request, { attribution, options }: Call): Request {
+  return { ...request, attribution, options };
+}
+
+/** An iterator around another, not a generator: it adds no layer of buffering to every event. */
+function releaseAtEnd(source: AsyncIterable<EventBatch>, release: () => void): AsyncIterable<EventBatch> {
+  return {
+    [Symbol.asyncIterator]() {
+      const inner = source[Symbol.asyncIterator]();
+      return {
+        async next() {
+          try {
+            const result = await inner.next();
+            if (result.done) release();
+            return result;
+          } catch (thrown) {
+            release();
+            throw thrown;
+          }
+        },
+        async return() {
+          try {
+            await inner.return?.();
+          } finally {
+            release();
+          }
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}

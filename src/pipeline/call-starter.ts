@@ -1,0 +1,213 @@
+/** Begins a call: its ids, its deadline, its stop signal, and the facts that headers state (surfaces.md 2.3). */
+import { clone, create } from "@bufbuild/protobuf";
+import {
+  type Attribution,
+  AttributionSchema,
+  type CallOptions,
+  CallOptionsSchema,
+  Environment,
+  Retention,
+  TrialStatus,
+} from "../../gen/dragoman/v1/call_pb.ts";
+import type { Call } from "../core/call.ts";
+import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/error.ts";
+import { ulid } from "../core/id.ts";
+import type { CallStarter, IncomingCall } from "../core/incoming.ts";
+
+export interface CallStarterOptions {
+  readonly clock: Clock;
+  /** Longest and default time of a call, in milliseconds. */
+  readonly maxTimeoutMs: number;
+}
+
+const prefix = "x-dragoman-";
+/** What the gateway keeps for itself of the time a client allows, so that its answer still arrives. */
+const deadlineMarginMs = 50;
+const maxValueLength = 256;
+
+/** Headers that are free text, and the field each of them is. */
+const attributionHeaders = {
+  "user-id": "endUserId",
+  "external-request-id": "externalRequestId",
+  plan: "plan",
+  feature: "feature",
+  cohort: "cohort",
+  region: "region",
+  locale: "locale",
+  country: "country",
+  platform: "platform",
+  agent: "callerAgent",
+  "session-id": "sessionId",
+  "workspace-id": "workspaceId",
+  "xnamespace-id": "xnamespaceId",
+  "source-service": "sourceService",
+  operation: "operation",
+} as const satisfies Record<string, keyof Attribution>;
+
+const trialStatuses = {
+  NONE: TrialStatus.NONE,
+  TRIALING: TrialStatus.TRIALING,
+  EXPIRED: TrialStatus.EXPIRED,
+  CONVERTED: TrialStatus.CONVERTED,
+} as const;
+const environments = {
+  production: Environment.PRODUCTION,
+  staging: Environment.STAGING,
+  development: Environment.DEVELOPMENT,
+} as const;
+const retentions = { none: Retention.NONE, metadata: Retention.METADATA, full: Retention.FULL } as const;
+
+/** Every inbound header that this file reads; CORS and the header filter name the same. */
+export const inboundHeaders: readonly string[] = [
+  ...Object.keys(attributionHeaders),
+  ...["trial-status", "env", "retention", "policy", "provider", "idempotency-key", "strict", "explain", "resumable", "timeout-ms"],
+].map((name) => prefix + name);
+
+export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): CallStarter {
+  return {
+    start(incoming) {
+      const startedAt = clock.now();
+      const requestId = ulid(clock.wall());
+      const attribution = readAttribution(incoming);
+      const options = readOptions(incoming);
+      const { signal, deadline, end } = startTimer(incoming, options, startedAt, maxTimeoutMs);
+      const sent = incoming.header("x-request-id");
+      const call: Call = {
+        requestId,
+        clientRequestId: sent !== undefined && /^[\x21-\x7e]{1,128}$/.test(sent) ? sent : requestId,
+        operation: incoming.operation,
+        surface: incoming.surface,
+        dialect: incoming.dialect,
+        principal: incoming.principal,
+        signal,
+        startedAt,
+        deadline,
+        traceparent: readTraceparent(incoming),
+        attribution,
+        options,
+        attempts: [],
+        translation: [],
+        targets: [],
+        maxAttempts: 0,
+        route: "",
+      };
+      return { call, end };
+    },
+  };
+}
+
+/** One signal for the client that leaves and the time that runs out; its reason is a GatewayError. */
+function startTimer(incoming: IncomingCall, options: CallOptions, startedAt: number, maxTimeoutMs: number) {
+  const allowed = Math.min(incoming.timeoutMs ?? maxTimeoutMs, options.timeoutMs ?? maxTimeoutMs, maxTimeoutMs);
+  const budget = Math.max(1, allowed > 2 * deadlineMarginMs ? allowed - deadlineMarginMs : allowed);
+  const stop = new AbortController();
+  const { clientSignal } = incoming;
+  const leave = (): void => stop.abort(toReason(clientSignal.reason));
+  const timer = setTimeout(() => stop.abort(new GatewayError("timeout", `the call took longer than ${allowed} ms`)), budget);
+  timer.unref();
+  if (clientSignal.aborted) leave();
+  else clientSignal.addEventListener("abort", leave, { once: true });
+  const end = (): void => {
+    clearTimeout(timer);
+    clientSignal.removeEventListener("abort", leave);
+  };
+  return { signal: stop.signal, deadline: startedAt + budget, end };
+}
+
+function toReason(reason: unknown): GatewayError {
+  return reason instanceof GatewayError ? reason : new GatewayError("cancelled", "the client went away", { cause: reason });
+}
+
+function readAttribution(incoming: IncomingCall): Attribution {
+  const merged = incoming.attribution === undefined ? create(AttributionSchema) : clone(AttributionSchema, incoming.attribution);
+  for (const [name, field] of Object.entries(attributionHeaders)) {
+    const value = readText(incoming, name);
+    if (value === undefined) continue;
+    // A body's generic user field never conflicts: it is the same fact said less exactly.
+    const generic = field === "endUserId" && incoming.surface !== "rpc";
+    if (!generic) refuseConflict(name, merged[field], value);
+    merged[field] = value;
+  }
+  const trial = readWord(incoming, "trial-status", trialStatuses);
+  if (trial !== undefined) merged.trialStatus = agree("trial-status", merged.trialStatus, trial);
+  const environment = readWord(incoming, "env", environments);
+  if (environment !== undefined) merged.environment = agree("env", merged.environment, environment);
+  return merged;
+}
+
+function readOptions(incoming: IncomingCall): CallOptions {
+  const merged = incoming.options === undefined ? create(CallOptionsSchema) : clone(CallOptionsSchema, incoming.options);
+  for (const [name, field] of [
+    ["policy", "policy"],
+    ["provider", "provider"],
+    ["idempotency-key", "idempotencyKey"],
+  ] as const) {
+    const value = readText(incoming, name);
+    if (value === undefined) continue;
+    refuseConflict(name, merged[field], value);
+    merged[field] = value;
+  }
+  merged.policy = merged.policy.trim().toLowerCase();
+  const retention = readWord(incoming, "retention", retentions);
+  if (retention !== undefined) merged.retention = agree("retention", merged.retention, retention);
+  // A flag can only be switched on: by the message, the header, or both.
+  if (readFlag(incoming, "strict")) merged.strict = true;
+  if (readFlag(incoming, "explain")) merged.explain = true;
+  if (readFlag(incoming, "resumable")) merged.resumable = true;
+  if (/(?:^|,)\s*no-cache\s*(?:,|$)/.test(incoming.header("cache-control") ?? "")) merged.bypassCache = true;
+  const timeout = readText(incoming, "timeout-ms");
+  if (timeout !== undefined) {
+    if (!/^[1-9]\d{0,8}$/.test(timeout)) throw badHeader("timeout-ms", "must be a whole number of milliseconds above 0");
+    merged.timeoutMs = Math.min(Number(timeout), merged.timeoutMs ?? Number.POSITIVE_INFINITY);
+  }
+  return merged;
+}
+
+/** https://www.w3.org/TR/trace-context/ ; anything else is not passed on. */
+function readTraceparent(incoming: IncomingCall): string {
+  const value = incoming.header("traceparent") ?? "";
+  return /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value) ? value : "";
+}
+
+/** A header's value; empty counts as absent. */
+function readText(incoming: IncomingCall, name: string): string | undefined {
+  const value = incoming.header(prefix + name)?.trim();
+  if (value === undefined || value === "") return undefined;
+  if (value.length > maxValueLength) throw badHeader(name, `must not be longer than ${maxValueLength} characters`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  if (/[\x00-\x1f\x7f]/.test(value)) throw badHeader(name, "must not hold control characters");
+  return value;
+}
+
+function readWord<Value>(incoming: IncomingCall, name: string, words: Record<string, Value>): Value | undefined {
+  const value = readText(incoming, name);
+  if (value === undefined) return undefined;
+  if (!Object.hasOwn(words, value)) throw badHeader(name, `must be one of ${Object.keys(words).join(", ")}`);
+  return words[value];
+}
+
+function readFlag(incoming: IncomingCall, name: string): boolean {
+  return readWord(incoming, name, { true: true, false: false }) ?? false;
+}
+
+function agree<Value extends number>(name: string, said: Value, header: Value): Value {
+  if (said !== 0 && said !== header) throw conflict(name);
+  return header;
+}
+
+function refuseConflict(name: string, said: string, header: string): void {
+  if (said !== "" && said !== header) throw conflict(name);
+}
+
+function conflict(name: string): GatewayError {
+  return new GatewayError("conflicting_attribution", `the header ${prefix}${name} and the request's own field state different things`, {
+    fields: [{ field: prefix + name, description: "differs from the field in the request" }],
+  });
+}
+
+function badHeader(name: string, description: string): GatewayError {
+  return new GatewayError("invalid_request", `the header ${prefix}${name} ${description}`, {
+    fields: [{ field: prefix + name, description }],
+  });
+}

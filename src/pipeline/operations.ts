@@ -1,0 +1,91 @@
+/**
+ * What runs for every operation, in order. Read this first.
+ *
+ *   Generate, Complete   observe -> admit -> attempt   (Complete folds the same events)
+ *   Embed                observe -> admit -> attempt
+ *   CountTokens          observe -> admit -> count
+ *   ListModels           scope -> list
+ */
+import { create } from "@bufbuild/protobuf";
+import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import { type CountTokensResponse, CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
+import { ListModelsResponseSchema } from "../../gen/dragoman/v1/model_pb.ts";
+import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Clock } from "../core/clock.ts";
+import { invalidField } from "../core/error.ts";
+import type { EventBatch } from "../core/event.ts";
+import { Fold } from "../core/fold.ts";
+import type { Ledger } from "../core/ledger.ts";
+import type { Operations } from "../core/operations.ts";
+import type { Router } from "../core/routing.ts";
+import { estimateInput } from "../core/usage.ts";
+import { Admission, admitReply, admitStream, requireScope } from "./admit.ts";
+import { attemptEmbed } from "./attempt-embed.ts";
+import { attemptGenerate } from "./attempt-generate.ts";
+import { listModels } from "./list-models.ts";
+import { observeReply, observeStream } from "./observe.ts";
+import { compose, type Step } from "./stage.ts";
+
+export interface PipelineOptions {
+  readonly router: Router;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  /** HTTP statuses of a provider after which another target is tried. */
+  readonly retryableStatusCodes: ReadonlySet<number>;
+  /** Most calls at once per model and role. */
+  readonly maxQueue: number;
+  /** Name of this node; may be empty. */
+  readonly node: string;
+}
+
+export interface Pipeline extends Operations {
+  readonly admission: Admission;
+}
+
+export function createOperations(options: PipelineOptions): Pipeline {
+  const admission = new Admission(options);
+
+  const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
+    [observeStream(options), admitStream(admission, "generate")],
+    attemptGenerate(options),
+  );
+  const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
+    [observeReply(options), admitReply(admission, "embed")],
+    attemptEmbed(options),
+  );
+  const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
+    [observeReply(options), admitReply(admission, "generate")],
+    estimateTokens,
+  );
+
+  return {
+    admission,
+    generate,
+    embed,
+
+    async complete(request, call) {
+      const fold = new Fold();
+      for await (const { events } of generate(request, call)) fold.addAll(events);
+      return fold.response();
+    },
+
+    async countTokens({ generate: request }, call) {
+      if (request === undefined) throw invalidField("generate", "is required");
+      return countTokens(request, call);
+    },
+
+    async listModels(request, call) {
+      requireScope(call, "models");
+      return create(ListModelsResponseSchema, listModels(request, options.router.models()));
+    },
+  };
+}
+
+const estimateTokens: Step<GenerateRequest, Promise<CountTokensResponse>> = async (request, { targets: [target] }) =>
+  create(CountTokensResponseSchema, {
+    inputTokens: estimateInput(request),
+    basis: UsageBasis.ESTIMATED,
+    servedModel: target?.model ?? "",
+    provider: target?.provider ?? "",
+  });
