@@ -7,11 +7,12 @@ const mark = "[redacted]";
 
 /** Keys by their vendors' prefixes (OpenAI, Anthropic, Google, Groq, xAI, AWS, Hugging Face, ...), masked ones too. */
 const prefixed =
-  /\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|hf|fw|tgp|r8|key|AIza|ya29\.|AKIA|ASIA|ghp|github_pat|csk|dg)(?:[-_]|(?<=AIza|AKIA|ASIA|ya29\.))[\w*.-]{8,}/g;
+  /\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|hf|fw|tgp|r8|AIza|ya29\.|AKIA|ASIA|ghp|github_pat|csk)(?:[-_]|(?<=AIza|AKIA|ASIA|ya29\.))[\w*.-]{8,}/g;
 /** The value of an auth header or scheme. */
 const scheme = /\b(Bearer|Basic)\s+[\w+/=*.~-]{8,}/gi;
-/** `api_key=...`, `"x-api-key": "..."`, `?key=...`. */
-const assigned = /\b((?:x-)?(?:goog-)?api[-_]?key|access[-_]token|key|token|secret|password)(\\?["']?\s*[=:]\s*\\?["']?)([\w*.~+/-]{8,})/gi;
+/** `api_key: ...`, `"x-api-key": "..."`, and `?key=...`; a text about some "key: name" is no credential. */
+const assigned =
+  /\b((?:x-)?(?:goog-)?api[-_]?key|access[-_]token|secret|password|(?:key|token)(?==))(\\?["']?\s*[=:]\s*\\?["']?)([\w*.~+/-]{8,})/gi;
 /** Three base64url parts: a JSON web token. */
 const webToken = /\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?/g;
 /** Any word that could be a key: long, with letters and digits. */

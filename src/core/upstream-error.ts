@@ -236,9 +236,17 @@ function word(value: JsonValue | undefined): string | undefined {
   return typeof value === "number" || typeof value === "bigint" ? String(value) : undefined;
 }
 
+/** `detail` of FastAPI: text, or a list of `{loc, msg, input}`, whose input is the client's content and stays out. */
 function detailText(value: JsonValue | undefined): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  return typeof value === "string" ? value : jsonText(value);
+  if (typeof value === "string") return value;
+  if (isJsonObject(value)) return word(value.message) ?? word(value.msg);
+  if (!Array.isArray(value)) return undefined;
+  const texts = value.map((entry) => {
+    if (!isJsonObject(entry)) return typeof entry === "string" ? entry : "";
+    const place = Array.isArray(entry.loc) ? `${entry.loc.filter((step) => typeof step !== "object").join(".")}: ` : "";
+    return place + (word(entry.msg) ?? word(entry.message) ?? "");
+  });
+  return texts.filter((text) => text !== "").join("; ") || undefined;
 }
 
 function tryParse(text: string): JsonValue | undefined {
