@@ -142,6 +142,15 @@ export class GatewayError extends Error {
     return reasons[this.reason].code;
   }
 
+  /** The same failure with other field paths, and a message that names them. */
+  withFields(fields: readonly FieldViolation[], message: string): GatewayError {
+    const error = new GatewayError(this.reason, message, { ...this.details, fields });
+    error.settled = this.settled;
+    error.committed = this.committed;
+    error.lastSequence = this.lastSequence;
+    return error;
+  }
+
   /** Anything thrown as a GatewayError; what is not one already is a fault of the gateway. */
   static from(thrown: unknown): GatewayError {
     if (thrown instanceof GatewayError) return thrown;

@@ -1,0 +1,40 @@
+/** The one place that writes a stream to a client: it waits for drain, close or abort (reliability.md 2.9). */
+import { stopReason } from "../core/call.ts";
+import type { NodeResponse } from "./exchange.ts";
+
+export class Pump {
+  readonly #response: NodeResponse;
+  readonly #signal: AbortSignal;
+
+  constructor(response: NodeResponse, signal: AbortSignal) {
+    this.#response = response;
+    this.#signal = signal;
+  }
+
+  /** Resolves when more may be written. Throws the call's stop reason where nobody reads any more. */
+  write(text: string): Promise<void> | undefined {
+    if (this.#signal.aborted) throw stopReason(this.#signal);
+    return this.#response.write(text) ? undefined : this.#drained();
+  }
+
+  end(text = ""): void {
+    if (!this.#response.writableEnded && !this.#response.destroyed) this.#response.end(text);
+  }
+
+  #drained(): Promise<void> {
+    const response = this.#response;
+    const signal = this.#signal;
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        response.off("drain", settle);
+        response.off("close", settle);
+        signal.removeEventListener("abort", settle);
+        if (signal.aborted) reject(stopReason(signal));
+        else resolve();
+      };
+      response.on("drain", settle);
+      response.on("close", settle);
+      signal.addEventListener("abort", settle);
+    });
+  }
+}

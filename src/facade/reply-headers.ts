@@ -1,0 +1,40 @@
+/** The gateway's own headers on every answer of the HTTP surfaces (surfaces.md 2.3, "out"). */
+import type { Started } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { Call } from "../core/call.ts";
+import type { GatewayError } from "../core/error.ts";
+import { writeTranslationHeader } from "../core/translation-header.ts";
+
+export type HeaderMap = Record<string, string>;
+
+/** Known as soon as there is a call; present on errors too. */
+export function callHeaders({ requestId, clientRequestId }: Pick<Call, "requestId" | "clientRequestId">): HeaderMap {
+  return { "x-request-id": clientRequestId, "x-dragoman-request-id": requestId };
+}
+
+/** Known at the commit point. */
+export function servingHeaders(call: Call, started: Pick<Started, "provider" | "usedFallback" | "node"> | undefined): HeaderMap {
+  const headers = callHeaders(call);
+  if (started !== undefined) {
+    headers["x-dragoman-provider"] = started.provider;
+    headers["x-dragoman-node"] = started.node;
+    headers["x-dragoman-used-fallback"] = String(started.usedFallback);
+  }
+  const translation = writeTranslationHeader(call.translation);
+  if (translation !== "") headers["x-dragoman-translation"] = translation;
+  return headers;
+}
+
+/** What tells a client, and the SDK it uses, how to go on after a failure. */
+export function errorHeaders(error: GatewayError): HeaderMap {
+  const headers: HeaderMap = {
+    ...error.details.headers,
+    "x-dragoman-error-reason": error.reason,
+    "x-should-retry": String(error.retryable),
+  };
+  const { retryAfterMs } = error.details;
+  if (retryAfterMs !== undefined || error.status === 429) {
+    headers["retry-after"] = String(Math.max(1, Math.ceil((retryAfterMs ?? 1_000) / 1_000)));
+    if (retryAfterMs !== undefined) headers["retry-after-ms"] = String(Math.max(1, Math.round(retryAfterMs)));
+  }
+  return headers;
+}
