@@ -1,4 +1,5 @@
 /** Where one try goes: a provider, the model's name there, and what is known of that model. */
+import type { EffortLevel } from "./effort.ts";
 
 /**
  * What is known of a model at its provider. Absent means: nothing is known, do what most models of the vendor do.
@@ -22,6 +23,14 @@ export interface ModelTraits {
   readonly vision?: boolean;
   /** How the model is told to think: an effort, a budget of tokens, either, or not at all. */
   readonly reasoning?: "none" | "effort" | "budget" | "both" | "adaptive";
+  /** Decides by itself how much to think (Anthropic `adaptive`), beside or instead of a budget. */
+  readonly adaptiveReasoning?: boolean;
+  /** Cannot be told not to think. */
+  readonly alwaysReasons?: boolean;
+  /** The efforts it takes, least first; absent: all of the vendor's. */
+  readonly efforts?: readonly EffortLevel[];
+  /** Takes temperature and top_p together. */
+  readonly temperatureWithTopP?: boolean;
   /** Takes images by URL. */
   readonly imageUrls?: boolean;
   /** Takes images inside tool results. */
