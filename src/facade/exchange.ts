@@ -1,11 +1,9 @@
 /** One HTTP request and its answer, as the surfaces see it; HTTP/1.1 and HTTP/2 alike. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 
 /** Node's HTTP/2 compatibility API answers to the same calls as HTTP/1.1's, so the surfaces know one type. */
 export type NodeRequest = IncomingMessage;
 export type NodeResponse = ServerResponse;
-export type NodeHandler = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => void;
 
 /** A request header's value; several of one name are joined by a comma, as RFC 9110 section 5.3 has it. */
 export function headerOf(request: NodeRequest, name: string): string | undefined {

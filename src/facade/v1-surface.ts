@@ -4,11 +4,12 @@
  */
 import { GatewayError } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
+import type { NodeHandler } from "../core/node-handler.ts";
 import { answerChatCompletion } from "./chat-completions.ts";
 import { readCredential } from "./credential.ts";
 import { answerEmbeddings } from "./embeddings.ts";
 import type { Endpoint, V1Options } from "./endpoint.ts";
-import { headerOf, type NodeHandler, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
+import { headerOf, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
 import { answerModel, answerModelList } from "./models.ts";
 import { callHeaders } from "./reply-headers.ts";
 import { sendError } from "./send-error.ts";

@@ -16,7 +16,8 @@ export interface RouteSettings {
 }
 
 export interface RouterOptions {
-  readonly providers: readonly Provider[];
+  /** By name; providers that are found later may be added. */
+  readonly providers: ReadonlyMap<string, Provider>;
   readonly routes: Readonly<Record<string, RouteSettings>>;
   /** Name to any other reference: a route, `provider/model` or a bare id; never another alias. */
   readonly aliases: Readonly<Record<string, string>>;
@@ -28,7 +29,7 @@ export interface RouterOptions {
 }
 
 export function createRouter(options: RouterOptions): Router {
-  const providers = new Map(options.providers.map((provider) => [provider.name, provider]));
+  const { providers } = options;
   /** Where the next call of a round-robin route begins. */
   const turns = new Map<string, number>();
 

@@ -35,7 +35,7 @@ function harness(models: Record<string, Generate>, { maxQueue = 10 } = {}) {
   const outcomes: CallOutcome[] = [];
   const operations = createOperations({
     router: createRouter({
-      providers: [providerOf(models)],
+      providers: new Map([["p", providerOf(models)]]),
       routes: { all: { strategy: "fallback", maxAttempts: 3, targets: Object.keys(models).map((model) => ({ provider: "p", model })) } },
       aliases: {},
       models: {},

@@ -25,7 +25,7 @@ const offered: Record<string, { provider: string; model: string }[]> = {
 
 function router(options: Partial<RouterOptions> = {}) {
   return createRouter({
-    providers: [provider("a"), provider("b"), provider("vectors", { embed: true })],
+    providers: new Map([provider("a"), provider("b"), provider("vectors", { embed: true })].map((entry) => [entry.name, entry])),
     routes: {
       chain: { strategy: "fallback", maxAttempts: 2, targets: [1, 2, 3].map((n) => ({ provider: "a", model: `m${n}` })) },
       turns: { strategy: "round-robin", maxAttempts: 3, targets: [1, 2].map((n) => ({ provider: "b", model: `m${n}` })) },
