@@ -7,7 +7,27 @@ import type { Target } from "./target.ts";
 export type Operation = "generate" | "complete" | "embed" | "count_tokens" | "list_models";
 
 /** What a credential may be used for (surfaces.md 2.2); `*` is everything. */
-export type Scope = "chat" | "embed" | "models" | "admin" | "*";
+export const scopes = [
+  "chat",
+  "embed",
+  "models",
+  "images",
+  "audio",
+  "moderation",
+  "rerank",
+  "a2a",
+  "files",
+  "batches",
+  "passthrough",
+  "capture",
+  "requests.read",
+  "policy.read",
+  "policy.write",
+  "admin",
+  "*",
+] as const;
+
+export type Scope = (typeof scopes)[number];
 
 /** Who is calling, as decided by access. */
 export interface Principal {

@@ -1,7 +1,15 @@
-/** What is worth a line in the log. Fields never hold secrets or content of requests (reliability.md 2.7). */
+/** The log as an argument: layers say what happened, telemetry/log.ts decides where it goes and which fields may be seen. */
+
+/** Facts by snake_case name. Only names that telemetry/log.ts lists are written; `error` holds whatever was thrown. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Messages are constant plain words; what differs goes into fields. Never throws. */
 export interface Logger {
-  debug(message: string, fields?: Record<string, unknown>): void;
-  info(message: string, fields?: Record<string, unknown>): void;
-  warn(message: string, fields?: Record<string, unknown>): void;
-  error(message: string, fields?: Record<string, unknown>): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
 }
+
+/** Writes nothing. */
+export const silentLog: Logger = { debug() {}, info() {}, warn() {}, error() {} };
