@@ -45,6 +45,11 @@ export class Fields {
     return this.#object[name];
   }
 
+  /** The value without counting it as read; undefined where absent or null. */
+  peek(name: string): JsonValue | undefined {
+    return this.has(name) ? this.#object[name] : undefined;
+  }
+
   string(name: string): string | undefined {
     return this.#typed(name, "a string", (value): value is string => typeof value === "string");
   }
@@ -87,6 +92,17 @@ export class Fields {
     return (words as readonly string[]).includes(value)
       ? (value as Word)
       : this.fail(name, `must be one of ${words.map((word) => `"${word}"`).join(", ")}`);
+  }
+
+  /**
+   * What a word stands for. A word that the table does not know stays unread, so that it survives in extras: vendors
+   * add words faster than gateways learn them.
+   */
+  knownWord<Meaning>(name: string, table: Readonly<Record<string, Meaning>>): Meaning | undefined {
+    const word = this.peek(name);
+    if (typeof word === "string" && !Object.hasOwn(table, word)) return undefined;
+    const known = this.string(name);
+    return known === undefined ? undefined : table[known];
   }
 
   /** JSON text of the value. */
