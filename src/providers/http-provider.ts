@@ -1,0 +1,303 @@
+/**
+ * A provider that is reached by HTTP: a codec's upstream half, an origin and a credential. What all vendors share; what
+ * sets one apart is in the options.
+ */
+import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
+import { type AttemptCall, throwIfStopped } from "../core/call.ts";
+import type { EmbedCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
+import { GatewayError } from "../core/error.ts";
+import type { EventBatch, GenerateEvent } from "../core/event.ts";
+import { JsonError, type JsonValue, parseJson, upstreamJsonLimits } from "../core/json.ts";
+import type { Provider } from "../core/provider.ts";
+import { SseReader } from "../core/sse.ts";
+import type { ModelTraits, Target } from "../core/target.ts";
+import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
+import type { HttpClient, HttpReply } from "./http-client.ts";
+import { type Credential, credentialHeader, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
+import { httpLimits } from "./http-limits.ts";
+import { isEventStream, isJson, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
+import type { ModelPage } from "./model-list.ts";
+import { Redactor } from "./redact.ts";
+
+export interface HttpProviderOptions {
+  /** As configured. */
+  readonly name: string;
+  /** Connects to the origin of `baseUrl`; closed with the provider. */
+  readonly client: HttpClient;
+  /** Codec paths are appended to its path. */
+  readonly baseUrl: URL;
+  readonly credential?: Credential | undefined;
+  /** Configured headers. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Headers whose values the codec and the configuration both may set, as one list. */
+  readonly joinedHeaders?: readonly string[] | undefined;
+  /** `dragoman/1.2.3`. */
+  readonly userAgent: string;
+  readonly codec?: UpstreamCodec | undefined;
+  readonly embedCodec?: EmbedCodec | undefined;
+  /** Below the base URL, where the vendor wants another path than the codec's. Query included. */
+  readonly writePath?: ((path: string, target: Target) => string) | undefined;
+  readonly listing?: ModelListing | undefined;
+  readonly traits: (model: string) => ModelTraits;
+  readonly claims?: ((model: string) => boolean) | undefined;
+}
+
+export interface ModelListing {
+  /** Below the base URL; `cursor` is what the page before gave. */
+  path(cursor: string | undefined): string;
+  headers?: Readonly<Record<string, string>>;
+  /** Throws GatewayError where the body is no list. */
+  read(body: JsonValue, provider: string): ModelPage;
+}
+
+/** Where vendors put the id of a request, best first. */
+const requestIdHeaders = [
+  "x-request-id",
+  "request-id",
+  "apim-request-id",
+  "x-ms-request-id",
+  "x-goog-request-id",
+  "x-amzn-requestid",
+  "x-kong-request-id",
+  "cf-ray",
+] as const;
+
+/** Requests of one split call that run at once. */
+const embedLanes = 4;
+
+/** Throws Error naming a header or credential that cannot be sent. */
+export function createHttpProvider(options: HttpProviderOptions): Provider {
+  const upstream = new HttpUpstream(options);
+  const { codec, embedCodec, listing, claims } = options;
+  return {
+    name: options.name,
+    traits: options.traits,
+    ...(codec === undefined ? {} : { generate: (request, target, call) => upstream.generate(codec, request, target, call) }),
+    ...(embedCodec === undefined ? {} : { embed: (request, target, call) => upstream.embed(embedCodec, request, target, call) }),
+    ...(listing === undefined ? {} : { listModels: (signal) => upstream.listModels(listing, signal) }),
+    ...(claims === undefined ? {} : { claims }),
+    close: () => options.client.close(),
+  };
+}
+
+class HttpUpstream {
+  readonly #name: string;
+  readonly #options: HttpProviderOptions;
+  readonly #client: HttpClient;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #prefix: string;
+  readonly #redactor: Redactor;
+
+  constructor(options: HttpProviderOptions) {
+    this.#name = options.name;
+    this.#options = options;
+    this.#client = options.client;
+    this.#prefix = options.baseUrl.pathname.replace(/\/+$/, "");
+    this.#redactor = new Redactor(options.credential === undefined ? [] : [options.credential.secret]);
+    const configured = readConfiguredHeaders(options.headers ?? {});
+    if (options.credential !== undefined && Object.hasOwn(configured, options.credential.header)) {
+      throw new Error(`headers.${options.credential.header}: the api_key is sent in this header; set one of the two`);
+    }
+    this.#headers = {
+      "user-agent": options.userAgent,
+      "accept-encoding": "identity",
+      ...configured,
+      ...(options.credential === undefined ? {} : credentialHeader(options.credential)),
+    };
+  }
+
+  async *generate(codec: UpstreamCodec, request: GenerateRequest, target: Target, call: AttemptCall): AsyncGenerator<EventBatch> {
+    throwIfStopped(call);
+    const stream = !call.buffered;
+    const written = codec.writeRequest(request, target, { stream });
+    settle(written, call);
+    const reply = await this.#post(written, target, call, call.signal, stream);
+    if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
+    if (stream && isEventStream(mediaType(reply))) yield* this.#readStream(codec, written, reply);
+    else yield { events: await this.#readWhole(codec, written, reply, stream) };
+  }
+
+  /** Batches of one stream: what one read of the socket gave. */
+  async *#readStream(codec: UpstreamCodec, written: UpstreamRequest, reply: HttpReply): AsyncGenerator<EventBatch> {
+    const body = openBody(reply, this.#client.origin);
+    const frames = new SseReader();
+    const reader = codec.eventReader(this.#name, written.state);
+    let events: GenerateEvent[] = [];
+    try {
+      for (;;) {
+        const { done, value } = await body.next();
+        if (done === true) events = reader.end();
+        else {
+          for (const frame of frames.read(value)) {
+            for (const event of reader.read(frame)) events.push(event);
+            if (reader.done) break;
+          }
+        }
+        if (done !== true && reader.done) {
+          for (const event of reader.end()) events.push(event);
+          // The answer is complete; the socket is good for the next one if the upstream ends here too.
+          body.drain();
+        }
+        const batch = events;
+        events = [];
+        if (batch.length > 0) yield { events: batch };
+        if (done === true || reader.done) return;
+      }
+    } catch (thrown) {
+      for (const event of reader.abandon()) events.push(event);
+      if (events.length > 0) yield { events };
+      throw this.#redacted(thrown);
+    } finally {
+      if (!reader.done) await body.return();
+    }
+  }
+
+  async #readWhole(codec: UpstreamCodec, written: UpstreamRequest, reply: HttpReply, stream: boolean): Promise<GenerateEvent[]> {
+    const type = mediaType(reply);
+    try {
+      if (!isJson(type)) throw await this.#refuseType(reply, type, stream);
+      const text = await readText(reply, this.#client.origin);
+      const events = codec.readResponse(text, this.#name, written.state);
+      // A body that reads as an error says more; one that reads as an answer is still not the stream that was asked for.
+      if (stream) throw wrongType(this.#client.origin, type, "text/event-stream");
+      return events;
+    } catch (thrown) {
+      throw this.#redacted(thrown);
+    }
+  }
+
+  async #refuseType(reply: HttpReply, type: string, stream: boolean): Promise<GatewayError> {
+    await reply.body.return();
+    return wrongType(this.#client.origin, type, stream ? "text/event-stream" : "application/json");
+  }
+
+  async embed(codec: EmbedCodec, request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedResponse> {
+    throwIfStopped(call);
+    // Written whole, so that paths in the report are those of the client's request.
+    const whole = codec.writeRequest(request, target);
+    settle(whole, call);
+    const parts = splitInputs(request, codec.maxInputs);
+    if (parts.length === 1) return this.#embedOnce(codec, request, whole, target, call, call.signal);
+    const replies = await runInLanes(parts, embedLanes, call.signal, (part, signal) =>
+      this.#embedOnce(codec, part, codec.writeRequest(part, target), target, call, signal),
+    );
+    return joinEmbeddings(replies, parts);
+  }
+
+  async #embedOnce(
+    codec: EmbedCodec,
+    request: EmbedRequest,
+    written: UpstreamRequest,
+    target: Target,
+    call: AttemptCall,
+    signal: AbortSignal,
+  ): Promise<EmbedResponse> {
+    const reply = await this.#post(written, target, call, signal, false);
+    if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
+    const type = mediaType(reply);
+    try {
+      if (!isJson(type)) throw await this.#refuseType(reply, type, false);
+      const response = codec.readResponse(await readText(reply, this.#client.origin), request, this.#name);
+      joinEmbeddings([response], [request]);
+      return response;
+    } catch (thrown) {
+      throw this.#redacted(thrown);
+    }
+  }
+
+  async listModels(listing: ModelListing, signal: AbortSignal): Promise<Model[]> {
+    const models: Model[] = [];
+    let cursor: string | undefined;
+    for (let page = 0; page < httpLimits.maxModelListPages; page++) {
+      const reply = await this.#client.send({
+        method: "GET",
+        path: this.#prefix + listing.path(cursor),
+        headers: { accept: "application/json", ...this.#headers, ...listing.headers },
+        signal,
+        whole: true,
+        totalMs: httpLimits.modelListMs,
+      });
+      if (!isSuccess(reply.status)) {
+        await reply.body.return();
+        throw new GatewayError("provider_error", `${this.#client.origin} answered ${reply.status} when asked for its models`);
+      }
+      const type = mediaType(reply);
+      if (!isJson(type)) throw await this.#refuseType(reply, type, false);
+      const read = listing.read(
+        readJson(await readText(reply, this.#client.origin, httpLimits.maxModelListBytes), this.#client.origin),
+        this.#name,
+      );
+      models.push(...read.models);
+      if (read.next === undefined || read.next === cursor) break;
+      cursor = read.next;
+    }
+    return models;
+  }
+
+  async #post(written: UpstreamRequest, target: Target, call: AttemptCall, signal: AbortSignal, stream: boolean): Promise<HttpReply> {
+    const { writePath, joinedHeaders } = this.#options;
+    const own = {
+      accept: stream ? "text/event-stream" : "application/json",
+      "content-type": "application/json",
+      ...(call.traceparent === "" ? {} : { traceparent: call.traceparent }),
+      ...written.headers,
+    };
+    const reply = await this.#client.send({
+      method: "POST",
+      path: this.#prefix + (writePath?.(written.path, target) ?? written.path),
+      headers: mergeHeaders(own, this.#headers, joinedHeaders),
+      body: written.body,
+      signal,
+      whole: !stream,
+    });
+    call.attempt.httpStatus = reply.status;
+    call.attempt.upstreamRequestId = requestId(reply);
+    return reply;
+  }
+
+  async #readError(reply: HttpReply, codec: UpstreamCodec | EmbedCodec): Promise<GatewayError> {
+    const { origin } = this.#client;
+    if (reply.status >= 300 && reply.status < 400) {
+      await reply.body.return();
+      return new GatewayError(
+        "provider_error",
+        `${origin} answered with a redirect (${reply.status}), which is not followed; correct base_url`,
+      );
+    }
+    const body = this.#redactor.text(await readErrorText(reply, origin));
+    return this.#redactor.error(codec.readError(reply.status, body, (name) => reply.header(name), this.#name));
+  }
+
+  #redacted(thrown: unknown): unknown {
+    return thrown instanceof GatewayError ? this.#redactor.error(thrown) : thrown;
+  }
+}
+
+function settle({ report }: UpstreamRequest, call: AttemptCall): void {
+  report.settle(call.options?.strict ?? false);
+  call.translation.push(...report.notes);
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function requestId(reply: HttpReply): string {
+  for (const name of requestIdHeaders) {
+    const value = reply.header(name);
+    if (value !== undefined && /^[\x21-\x7e]{1,256}$/.test(value)) return value;
+  }
+  return "";
+}
+
+function readJson(text: string, origin: string): JsonValue {
+  try {
+    return parseJson(text, upstreamJsonLimits);
+  } catch (error) {
+    if (error instanceof JsonError)
+      throw new GatewayError("provider_error", `${origin} sent a list of models that is not JSON`, { cause: error });
+    throw error;
+  }
+}
