@@ -1,0 +1,81 @@
+/** What every simulated wire format does, so that one player can play any script in any of them. */
+import type { IncomingHttpHeaders } from "node:http";
+import type { Counts, Move } from "../compose.ts";
+import type { Prompt } from "../prompt.ts";
+import type { JsonObject } from "../shape.ts";
+import type { Problem } from "./problem.ts";
+
+/** One record of a stream. */
+export interface Frame {
+  readonly event?: string;
+  /** JSON value; a string is written as it stands. */
+  readonly data: JsonObject | string;
+}
+
+/** A request as it came in. */
+export interface RequestFacts {
+  readonly body: JsonObject;
+  readonly headers: IncomingHttpHeaders;
+  /** What the path says: model and stream of Gemini. */
+  readonly model: string;
+  readonly stream: boolean;
+  /** Query `alt=sse` of Gemini. */
+  readonly sse: boolean;
+  readonly lenient: boolean;
+}
+
+/** A request that was checked and read. */
+export interface Reading {
+  readonly model: string;
+  readonly prompt: Prompt;
+  readonly stream: boolean;
+  /** Stream as one JSON array instead of SSE (Gemini without alt=sse). */
+  readonly array: boolean;
+  /** Unknown fields by path, in lenient mode; they are echoed. */
+  readonly unknown: JsonObject;
+  readonly body: JsonObject;
+}
+
+export type ContentMove = Extract<Move, { is: "open" | "grow" | "close" | "finish" }>;
+
+/** Writes one answer. Every move is given to it, also for a buffered answer; frames are those of a stream. */
+export interface AnswerWriter {
+  begin(usage: JsonObject | undefined): Frame[];
+  write(move: ContentMove): Frame[];
+  /** The last frames: usage and end mark. */
+  end(usage: JsonObject | undefined): Frame[];
+  /** A record that only tells usage. */
+  usageOnly(usage: JsonObject): Frame[];
+  error(problem: Problem): Frame[];
+  /** Empty: a comment does it. */
+  keepAlive(): Frame[];
+  /** The buffered answer. */
+  body(usage: JsonObject | undefined): JsonObject;
+}
+
+export interface Wire {
+  /** As in the contract: openai-chat, anthropic-messages, ... */
+  readonly format: string;
+  /** Family of reasoning signatures. */
+  readonly family: string;
+  /** Line end of its streams. */
+  readonly lineEnd: "\n" | "\r\n";
+  /** Whether parallel calls may grow in turns. */
+  readonly interleave: boolean;
+  readonly callIdPrefix: string;
+  /** Throws Refusal. */
+  read(request: RequestFacts): Reading;
+  writer(reading: Reading): AnswerWriter;
+  usage(counts: Counts): JsonObject;
+  vendor: Vendor;
+}
+
+/** What is common to all paths of a vendor. */
+export interface Vendor {
+  readonly name: string;
+  /** Key of the request, or the refusal for a missing or bad one. */
+  credential(headers: IncomingHttpHeaders, query: URLSearchParams): { readonly key: string; readonly problem?: Problem };
+  error(problem: Problem): JsonObject;
+  /** Headers of every answer. */
+  headers(requestId: string): Record<string, string>;
+}
