@@ -1,0 +1,260 @@
+/** Parts of messages as content blocks. */
+import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { invalidField } from "../../core/error.ts";
+import { writeExtras } from "../../core/extras.ts";
+import {
+  isJsonObject,
+  JsonError,
+  type JsonObject,
+  type JsonValue,
+  parseJson,
+  RawJson,
+  type Writable,
+  type WritableObject,
+} from "../../core/json.ts";
+import { customToolArgument } from "./call-state.ts";
+import { writeCitation } from "./citations.ts";
+import { legalId, legalToolName } from "./legal-names.ts";
+import { formatName, signatureFamily } from "./wire.ts";
+import type { WriteContext } from "./write-context.ts";
+import { writeDocument, writeImage } from "./write-media.ts";
+
+/** One part, written. */
+export interface WrittenPart {
+  readonly path: string;
+  readonly block: WritableObject;
+  /** The call's id as the client wrote it, where the block is a call. */
+  readonly callId?: string;
+  /** The same of the call that a result answers. */
+  readonly resultId?: string;
+  /** Blocks that the API takes only after all results. */
+  readonly after?: readonly WritableObject[];
+  /** An image or document, which only a user may send. */
+  readonly isMedia?: boolean;
+}
+
+/** Whether text says nothing: the API refuses blocks of it. */
+export function isBlank(text: string): boolean {
+  return text.trim() === "";
+}
+
+/** The parts of one message, without those that are left out. `context.markers` learns of their cache markers. */
+export class PartWriter {
+  readonly #context: WriteContext;
+  /** The last block that may bear a cache marker: a marker on what is left out moves back to it. */
+  #last: WritableObject | undefined;
+
+  constructor(context: WriteContext) {
+    this.#context = context;
+  }
+
+  write(message: Message, path: string): WrittenPart[] {
+    const { report } = this.#context;
+    if (message.name !== "") report.dropped(`${path}.name`, "participants have no names");
+    return message.parts.flatMap((part, index) => {
+      const partPath = `${path}.parts[${index}]`;
+      const written = this.#isMisplaced(part, message.role, partPath) ? undefined : this.#writePart(part, partPath);
+      this.#mark(part, partPath, written?.block);
+      return written === undefined ? [] : [written];
+    });
+  }
+
+  /** A message of instructions: text alone. */
+  writeInstructions(message: Message, path: string): WritableObject[] {
+    const { report } = this.#context;
+    if (message.name !== "") report.dropped(`${path}.name`, "participants have no names");
+    return message.parts.flatMap((part, index) => {
+      const partPath = `${path}.parts[${index}]`;
+      if (part.part.case !== "text") {
+        report.refused(partPath, "instructions are text");
+        return [];
+      }
+      const block = this.#writeText(part.part.value, part, partPath);
+      this.#mark(part, partPath, block);
+      return block === undefined ? [] : [block];
+    });
+  }
+
+  /** Assistants call and think, the others answer. */
+  #isMisplaced({ part }: Part, role: Role, path: string): boolean {
+    const isAssistant = role === Role.ASSISTANT;
+    const belongs = part.case === "toolCall" || part.case === "reasoning" ? isAssistant : part.case !== "toolResult" || !isAssistant;
+    if (!belongs)
+      this.#context.report.refused(path, `stands in ${isAssistant ? "an assistant" : "a user"} message, where it has no meaning`);
+    return !belongs;
+  }
+
+  #mark(part: Part, path: string, block: WritableObject | undefined): void {
+    const isThinking = part.part.case === "reasoning";
+    if (block !== undefined && !isThinking) this.#last = block;
+    this.#context.markers.mark(this.#last, part.cache, `${path}.cache`);
+  }
+
+  #writePart(part: Part, path: string): WrittenPart | undefined {
+    const { report } = this.#context;
+    const { part: content, signature } = part;
+    if (signature !== undefined && content.case !== "reasoning") {
+      report.dropped(`${path}.signature`, "only reasoning is signed");
+    }
+    switch (content.case) {
+      case "text":
+        return this.#block(path, this.#writeText(content.value, part, path));
+      case "refusal":
+        report.emulated(path, "a text");
+        return this.#block(path, this.#writeText(content.value, part, path));
+      case "image":
+        return this.#block(path, this.#extend(writeImage(content.value, path, this.#context), part, path), { isMedia: true });
+      case "file":
+        return this.#block(path, this.#extend(writeDocument(content.value, path, this.#context), part, path), { isMedia: true });
+      case "audio":
+      case "video":
+        report.refused(path, content.case === "audio" ? "sound is not taken" : "moving pictures are not taken");
+        return undefined;
+      case "reasoning":
+        return this.#block(path, this.#extend(this.#writeReasoning(content.value, signature, path), part, path));
+      case "toolCall":
+        return this.#block(path, this.#extend(this.#writeToolCall(content.value, path), part, path), { callId: content.value.id });
+      case "toolResult":
+        return this.#writeToolResult(content.value, part, path);
+      case "opaque":
+        return this.#block(path, this.#writeOpaque(part, path));
+      default:
+        throw invalidField(path, "has no content");
+    }
+  }
+
+  #block(path: string, block: WritableObject | undefined, more: Partial<WrittenPart> = {}): WrittenPart | undefined {
+    return block === undefined ? undefined : { ...more, path, block };
+  }
+
+  /** Adds the part's own unknown fields. */
+  #extend(block: WritableObject | undefined, part: Part, path: string): WritableObject | undefined {
+    if (block !== undefined) writeExtras(block, part.extrasJson, formatName, path, this.#context.report);
+    return block;
+  }
+
+  #writeText(text: string, part: Part, path: string): WritableObject | undefined {
+    if (isBlank(text)) return undefined;
+    const block: WritableObject = { type: "text", text };
+    const citations = part.annotations.map(writeCitation);
+    const written = citations.filter((citation) => citation !== undefined);
+    if (written.length > 0) block.citations = written;
+    if (written.length < citations.length) {
+      this.#context.report.dropped(`${path}.annotations`, `${citations.length - written.length} citations have no form here`);
+    }
+    return this.#extend(block, part, path);
+  }
+
+  /** contract.md 1, rule 4: only what this provider signed goes back, unchanged; nothing of it as plain text. */
+  #writeReasoning(
+    { text, redacted }: { readonly text: string; readonly redacted: boolean },
+    signature: Signature | undefined,
+    path: string,
+  ): WritableObject | undefined {
+    const { target, report } = this.#context;
+    if (signature === undefined || signature.value === "") {
+      report.dropped(path, "reasoning without a signature");
+      return undefined;
+    }
+    const { value, format, provider } = signature;
+    if (format !== signatureFamily || (provider !== "" && provider !== target.provider)) {
+      report.dropped(path, "reasoning that another provider signed");
+      return undefined;
+    }
+    return redacted ? { type: "redacted_thinking", data: value } : { type: "thinking", thinking: text, signature: value };
+  }
+
+  #writeToolCall({ id, name, argumentsJson, inputText, kind }: ToolCall, path: string): WritableObject {
+    const call = { type: "tool_use", id: legalId(id), name: legalToolName(name) };
+    if (kind !== ToolKind.CUSTOM) return { ...call, input: this.#writeArguments(argumentsJson, path) };
+    this.#context.report.emulated(path, "a call with one argument");
+    return { ...call, input: { [customToolArgument]: inputText } };
+  }
+
+  #writeArguments(argumentsJson: string, path: string): Writable {
+    const text = argumentsJson.trim();
+    if (text === "") return {};
+    if (isJsonObject(tryParse(text))) return new RawJson(text);
+    this.#context.report.emulated(`${path}.arguments_json`, "an object with the text, as arguments are objects");
+    return { _raw: argumentsJson };
+  }
+
+  #writeToolResult(result: ToolResult, part: Part, path: string): WrittenPart {
+    const { report, target, markers } = this.#context;
+    const content: WritableObject[] = [];
+    const after: WritableObject[] = [];
+    if (result.resultJson !== "") content.push({ type: "text", text: result.resultJson });
+    result.content.forEach((inner, index) => {
+      const innerPath = `${path}.tool_result.content[${index}]`;
+      const written = this.#writeResultContent(inner, innerPath);
+      if (written === undefined) {
+        markers.mark(content.at(-1), inner.cache, `${innerPath}.cache`);
+        return;
+      }
+      markers.mark(written, inner.cache, `${innerPath}.cache`);
+      if (written.type === "image" && target.traits.toolResultImages === false) {
+        report.emulated(innerPath, "an image after the results");
+        after.push(written);
+      } else content.push(written);
+    });
+    const block: WritableObject = {
+      type: "tool_result",
+      tool_use_id: legalId(result.toolCallId),
+      content: content.length === 0 ? undefined : content,
+      is_error: result.isError ? true : undefined,
+    };
+    writeExtras(block, part.extrasJson, formatName, path, report);
+    return { path, block, resultId: result.toolCallId, after };
+  }
+
+  #writeResultContent(part: Part, path: string): WritableObject | undefined {
+    switch (part.part.case) {
+      case "text":
+      case "refusal":
+      case "image":
+      case "file":
+      case "audio":
+      case "video":
+      case "opaque":
+        return this.#writePart(part, path)?.block;
+      default:
+        this.#context.report.refused(path, "a result holds text, images, documents or blocks of this format");
+        return undefined;
+    }
+  }
+
+  #writeOpaque({ part, cache, extrasJson }: Part, path: string): WritableObject | undefined {
+    const { report } = this.#context;
+    if (part.case !== "opaque") return undefined;
+    const { format, type, dataJson } = part.value;
+    if (format !== formatName) {
+      report.dropped(path, `a block of ${format}`);
+      return undefined;
+    }
+    const data = tryParse(dataJson);
+    if (!isJsonObject(data)) throw invalidField(`${path}.opaque.data_json`, "must be JSON text of one object");
+    const block: WritableObject = { ...(data as WritableObject) };
+    block.type ??= type;
+    // Markers are counted: one that stands inside the block is as good as one beside it.
+    if (cache === undefined && isJsonObject(data.cache_control)) {
+      delete block.cache_control;
+      this.#context.markers.mark(block, readCacheControl(data.cache_control), `${path}.cache`);
+    } else if (cache !== undefined) delete block.cache_control;
+    writeExtras(block, extrasJson, formatName, path, report);
+    return block;
+  }
+}
+
+function readCacheControl({ ttl }: JsonObject): { $typeName: "dragoman.v1.CacheMarker"; ttlSeconds?: number } {
+  return { $typeName: "dragoman.v1.CacheMarker", ...(ttl === "1h" ? { ttlSeconds: 3600 } : ttl === "5m" ? { ttlSeconds: 300 } : {}) };
+}
+
+function tryParse(text: string): JsonValue | undefined {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof JsonError) return undefined;
+    throw error;
+  }
+}
