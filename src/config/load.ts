@@ -1,0 +1,107 @@
+/**
+ * The effective configuration: flags over environment over files over defaults. Everything that is wrong is found
+ * before anything is thrown.
+ */
+import { isAbsolute, resolve } from "node:path";
+import { Secret } from "../core/secret.ts";
+import { crossCheck, type KnownNames } from "./cross-check.ts";
+import { applyEnvironment, applyFlags, type ConfigFlags } from "./environment.ts";
+import { ConfigError, type Problem } from "./problem.ts";
+import { readConfigFiles } from "./read-file.ts";
+import { resolveReferences } from "./reference.ts";
+import { type Config, configSchema } from "./schema.ts";
+import { schemaProblems } from "./schema-problems.ts";
+import { namedMapsOf } from "./schema-shape.ts";
+import { type ConfigMap, type ConfigNode, nodeAt, type Path, plainOf } from "./tree.ts";
+
+export interface LoadOptions {
+  /** File or directory, relative to `cwd`; by default what DRAGOMAN_CONFIG names, else none. */
+  readonly file?: string | undefined;
+  readonly flags?: ConfigFlags;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** What exists without being configured; names are not checked where it is left out. */
+  readonly known?: KnownNames | undefined;
+}
+
+/** Frozen to its depths. Throws ConfigError with all problems. */
+export function loadConfig({ file, flags = {}, env, cwd, known }: LoadOptions): Config {
+  const problems: Problem[] = [];
+  const path = file ?? (env.DRAGOMAN_CONFIG || undefined);
+  const fromFile: ConfigMap =
+    path === undefined
+      ? { value: new Map(), place: { source: "" }, directory: cwd }
+      : readConfigFiles(path, cwd, namedMapsOf(configSchema));
+  const written = applyFlags(applyEnvironment(fromFile, env, cwd, problems), flags, cwd, problems);
+  const unresolved: Problem[] = [];
+  const tree = resolveReferences(written, configSchema, env, unresolved);
+  const { data, issues } = check(tree);
+  const isNew = (problem: Problem) => !unresolved.some((before) => samePath(before.path, problem.path));
+  problems.push(...unresolved, ...schemaProblems(issues, tree, configSchema).filter(isNew));
+  if (known !== undefined) problems.push(...crossCheck(tree, known).filter(isNew));
+  if (data !== undefined) problems.push(...checkPorts(data));
+  if (problems.length > 0 || data === undefined) throw new ConfigError(inReadingOrder(problems));
+  return freeze(isAbsolute(data.data_dir) ? data : { ...data, data_dir: resolve(cwd, data.data_dir) });
+}
+
+type Checked = ReturnType<typeof configSchema.safeParse>;
+type Issues = NonNullable<Checked["error"]>["issues"];
+
+/** Text of the environment takes the type its field wants: the schema says which, and is asked again. */
+function check(tree: ConfigNode): { readonly data: Config | undefined; readonly issues: Issues } {
+  const first = configSchema.safeParse(plainOf(tree));
+  if (first.success) return { data: first.data, issues: [] };
+  let changed = false;
+  for (const issue of first.error.issues) {
+    const node = issue.code === "invalid_type" ? nodeAt(tree, issue.path as Path) : undefined;
+    const value = node === undefined || issue.code !== "invalid_type" ? undefined : adapt(node, issue.expected);
+    if (node === undefined || value === undefined) continue;
+    node.value = value;
+    changed = true;
+  }
+  const second = changed ? configSchema.safeParse(plainOf(tree)) : first;
+  return second.success ? { data: second.data, issues: [] } : { data: undefined, issues: second.error.issues };
+}
+
+function adapt(node: ConfigNode, expected: string): ConfigNode["value"] | undefined {
+  const { value } = node;
+  // `openai:` with nothing after it is a provider with its defaults.
+  if (value === null && (expected === "object" || expected === "record")) return new Map();
+  if (node.textual !== true || typeof value !== "string") return undefined;
+  const text = value.trim();
+  if ((expected === "number" || expected === "int") && /^-?\d+(?:\.\d+)?$/.test(text)) return Number(text);
+  if (expected === "boolean" && /^(?:true|false)$/i.test(text)) return text.toLowerCase() === "true";
+  if (expected !== "array") return undefined;
+  const items = text === "" ? [] : text.split(",");
+  return items.map((item) => ({ ...node, value: /^\d+$/.test(item.trim()) ? Number(item) : item.trim() }));
+}
+
+function checkPorts({ server, auth }: Config): Problem[] {
+  const problems: Problem[] = [];
+  const { listen, listen_admin: admin } = server;
+  if (listen.port !== 0 && listen.port === admin.port && listen.host === admin.host) {
+    problems.push({ path: ["server", "listen_admin"], message: "is the same address as server.listen; give the admin port another one" });
+  }
+  if (auth.enabled && auth.api_keys_file === undefined && auth.api_key === undefined) {
+    problems.push({ path: ["auth", "enabled"], message: "is true, but there is no key; set auth.api_keys_file or DRAGOMAN_API_KEY" });
+  }
+  return problems;
+}
+
+function inReadingOrder(problems: readonly Problem[]): Problem[] {
+  return [...problems].sort((left, right) => {
+    const [a, b] = [left.place, right.place];
+    if (a === undefined || b === undefined || a.source !== b.source) return 0;
+    return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+  });
+}
+
+function samePath(left: Path, right: Path): boolean {
+  return left.length === right.length && left.every((key, index) => key === right[index]);
+}
+
+function freeze<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null || value instanceof Secret) return value;
+  for (const member of Object.values(value)) freeze(member);
+  return Object.freeze(value);
+}

@@ -1,0 +1,190 @@
+/**
+ * The whole configuration: every limit and default of the program stands here and nowhere else (surfaces.md 2.10,
+ * reliability.md 2.8 and 2.9). Keys are the file's own, in snake_case; units are in the names.
+ */
+import { z } from "zod";
+import {
+  baseUrl,
+  count,
+  headerName,
+  headerValue,
+  listenAddress,
+  modelName,
+  modelReference,
+  pathText,
+  providerName,
+  seconds,
+  secretText,
+  webOrigin,
+} from "./field.ts";
+
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+const tls = z.strictObject({
+  /** PEM files: the certificate with its chain, and the private key. */
+  cert_file: pathText,
+  key_file: pathText,
+});
+
+const cors = z.strictObject({
+  origins: z.array(webOrigin).default([]).describe("Exact origins of browser pages that may call the data port; never *"),
+});
+
+const server = z.strictObject({
+  listen: listenAddress.prefault("127.0.0.1:8080").describe("Data port: RPC and every HTTP surface. Beyond loopback it needs auth"),
+  listen_admin: listenAddress.prefault("127.0.0.1:9091").describe("Admin port. Beyond loopback it needs TLS or auth"),
+  tls: tls.optional().describe("Certificate for both ports; without it they speak plaintext HTTP/1.1 and h2c"),
+  cors: cors.prefault({}).describe("Which browser pages may call"),
+  node: modelName.default("dragoman").describe("Name of this instance in logs and headers"),
+  max_body_bytes: count(1_024, 1_073_741_824).default(10_485_760).describe("Largest request body after decompression"),
+  max_header_bytes: count(1_024, 1_048_576).default(16_384).describe("Largest sum of request header bytes"),
+  max_headers: count(10, 10_000).default(100).describe("Most request header fields"),
+  max_url_bytes: count(256, 65_536).default(8_192).describe("Longest request target"),
+  headers_timeout_seconds: seconds(0.05, 600).default(10).describe("Until the request's headers are there"),
+  body_timeout_seconds: seconds(0.05, 3_600).default(30).describe("Until the request's body is there"),
+  idle_timeout_seconds: seconds(0.05, 86_400).default(120).describe("How long a connection without calls stays open"),
+  write_stall_h1_seconds: seconds(0.05, 3_600).default(60).describe("How long an HTTP/1.1 client may read nothing before it is reset"),
+  write_stall_h2_seconds: seconds(0.05, 3_600).default(30).describe("How long an HTTP/2 stream may take nothing before it is reset"),
+  max_streams_per_connection: count(1, 100_000).default(1_000).describe("Most concurrent streams of one HTTP/2 connection"),
+  max_connections: count(1, 1_000_000).default(10_000).describe("Most open client connections"),
+  drain_seconds: seconds(0, 86_400).default(600).describe("How long running calls may finish after SIGTERM"),
+  drain_notice_seconds: seconds(0, 600).default(5).describe("How long the port stays open after readiness went off"),
+  max_timeout_seconds: seconds(0.05, 86_400).default(600).describe("Longest deadline of a call; also the one of calls that name none"),
+  allow_vulnerable_runtime: z
+    .boolean()
+    .default(false)
+    .describe("Listen beyond loopback on a Node version with known security holes (below 22.22.2 or 24.14.1)"),
+});
+
+/** Shorter keys can be guessed. */
+export const minApiKeyLength = 16;
+
+const auth = z
+  .strictObject({
+    enabled: z.boolean().optional().describe("Whether callers need a key; by default exactly when a key is configured"),
+    api_keys_file: pathText.optional().describe("File with one `<sha256-hex or key> <scope,scope>` per line; re-read when it changes"),
+    api_key: secretText
+      .refine((secret) => secret.reveal().length >= minApiKeyLength, `is too short; use at least ${minApiKeyLength} characters`)
+      .optional()
+      .describe("One key with every scope; also DRAGOMAN_API_KEY"),
+  })
+  .transform((fields) => ({ ...fields, enabled: fields.enabled ?? (fields.api_keys_file !== undefined || fields.api_key !== undefined) }));
+
+const provider = z.strictObject({
+  type: z.string().min(1).optional().describe("What kind of vendor it is; by default its name"),
+  enabled: z.boolean().default(true).describe("Whether it is used at all"),
+  api_key: secretText
+    .optional()
+    .describe("The credential: a reference to a variable or file:/path; by default from the vendor's usual variable"),
+  base_url: baseUrl.optional().describe("Where its API is, with the version's path, as in http://10.0.0.5:8000/v1"),
+  headers: z.record(headerName, headerValue).default({}).describe("Further headers of every request; their values are treated as secrets"),
+  api_version: z.string().min(1).optional().describe("Version that the vendor wants named"),
+  models: z.array(z.string().min(1)).optional().describe("Model ids it serves; by default it is asked"),
+  connect_timeout_seconds: seconds(0.01, 600).default(3).describe("Until a connection stands"),
+  first_byte_timeout_seconds: seconds(0.01, 3_600).default(120).describe("Until the first byte of the answer"),
+  idle_timeout_seconds: seconds(0.01, 3_600).default(60).describe("Longest silence within an answer"),
+  total_timeout_seconds: seconds(0.01, 86_400).default(600).describe("Longest answer"),
+  pool_size: count(1, 65_535).default(256).describe("Most connections to it"),
+});
+
+const routeTarget = z.strictObject({
+  provider: providerName.describe("A configured provider's name"),
+  model: z.string().min(1).describe("The model's name there"),
+});
+
+const route = z.strictObject({
+  strategy: z
+    .enum(["fallback", "round-robin"])
+    .default("round-robin")
+    .describe("fallback: always the first that works; round-robin: begin with the next one every time"),
+  targets: z.array(routeTarget).min(1, "is empty; name at least one target").describe("In order"),
+  max_attempts: count(1, 100).default(3).describe("Most tries of one call"),
+});
+
+const modelOverride = z.strictObject({
+  context_window: count(1, 4_294_967_295).optional().describe("Tokens of input and output together"),
+  max_output_tokens: count(1, 4_294_967_295).optional().describe("Most output tokens"),
+  embedding_dimensions: count(1, 1_000_000).optional().describe("Length of the vectors of an embedding model"),
+  sampling: z.boolean().optional().describe("Takes temperature, top_p and top_k"),
+  mid_system: z.boolean().optional().describe("Takes system messages after the first user message"),
+  prefill: z.boolean().optional().describe("Continues a final assistant message"),
+  structured_output: z.boolean().optional().describe("Follows a JSON schema by itself"),
+  tools: z.boolean().optional().describe("Calls tools"),
+  vision: z.boolean().optional().describe("Takes images"),
+  reasoning: z.enum(["none", "effort", "budget", "both", "adaptive"]).optional().describe("How it is told to think"),
+  image_urls: z.boolean().optional().describe("Takes images by URL"),
+  tool_result_images: z.boolean().optional().describe("Takes images inside tool results"),
+});
+
+const discoveredServer = z.strictObject({
+  enabled: z.boolean().default(true).describe("Whether it is looked for"),
+  base_url: baseUrl.optional().describe("Where it is looked for instead of its default port"),
+});
+
+const discovery = z.strictObject({
+  enabled: z.boolean().default(true).describe("Whether local OpenAI-compatible servers are looked for at start"),
+  timeout_ms: count(10, 60_000).default(500).describe("How long one of them may take to answer"),
+  servers: z.record(providerName, discoveredServer).default({}).describe("What differs, by the server's name"),
+});
+
+const admission = z.strictObject({
+  max_queue: count(0, 1_000_000).default(4_096).describe("Most calls of one model in flight or waiting"),
+  queue_timeout_ms: count(0, 600_000).default(0).describe("How long a call may wait for a place; 0 refuses at once"),
+});
+
+const json = z.strictObject({
+  max_depth: count(1, 10_000).default(64).describe("Deepest nesting of a request's JSON"),
+  max_nodes: count(10, 100_000_000).default(200_000).describe("Most values in a request's JSON"),
+});
+
+function toggle(what: string) {
+  return z.strictObject({ enabled: z.boolean().default(true).describe(what) });
+}
+
+export const configSchema = z.strictObject({
+  server: server.prefault({}).describe("Ports and what clients may do on them"),
+  auth: auth.prefault({}).describe("Who may call"),
+  providers: z
+    .record(providerName, provider)
+    .default({})
+    .describe("Upstream vendors by name, beside those that the environment's keys enable"),
+  routes: z.record(modelName, route).default({}).describe("Names that resolve to several targets"),
+  aliases: z.record(modelName, modelName).default({}).describe("Names for `provider/model` or for a route"),
+  models: z.record(modelReference, modelOverride).default({}).describe("What is known of models, by `provider/model`"),
+  discovery: discovery.prefault({}).describe("Local servers that are found at start"),
+  admission: admission.prefault({}).describe("How many calls are taken at once"),
+  facade: z
+    .strictObject({
+      default_stream: z.boolean().default(false).describe("Whether /v1/chat/completions streams where the request does not say"),
+    })
+    .prefault({})
+    .describe("HTTP surfaces"),
+  rpc: z
+    .strictObject({ reflection: z.boolean().default(true).describe("Whether server reflection is served") })
+    .prefault({})
+    .describe("gRPC, gRPC-Web and Connect"),
+  sim: toggle("Whether the simulated provider `sim` is there").prefault({}).describe("The simulated upstream"),
+  local_embeddings: toggle("Whether `local/use-lite` is offered where its packages are installed")
+    .prefault({})
+    .describe("The built-in embedding model"),
+  retryable_status_codes: z
+    .array(count(400, 599))
+    .default([429, 500, 502, 503, 504, 529])
+    .describe("Upstream statuses after which another target is tried; replaces the default list"),
+  json: json.prefault({}).describe("Limits of JSON in requests"),
+  log_level: z.enum(logLevels).default("info").describe("Least level that is logged"),
+  data_dir: pathText.default(".dragoman").describe("Where the program keeps files"),
+});
+
+/** The effective configuration: every default filled in, secrets as Secret, frozen. */
+export type Config = z.output<typeof configSchema>;
+export type AuthConfig = Config["auth"];
+export type ServerConfig = Config["server"];
+export type ProviderConfig = Config["providers"][string];
+export type RouteConfig = Config["routes"][string];
+export type ModelOverride = Config["models"][string];
+
+/** A provider about which nothing was configured: the one that a key in the environment enables. */
+export function defaultProvider(): ProviderConfig {
+  return provider.parse({});
+}
