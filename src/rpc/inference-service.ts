@@ -1,0 +1,171 @@
+/** dragoman.v1.InferenceService over the pipeline. Thin: begin the call, validate, run it, say what failed. */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createContextKey, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
+import { EmbedRequestSchema } from "../../gen/dragoman/v1/embed_pb.ts";
+import { GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
+import { CompleteRequestSchema, CountTokensRequestSchema, type InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
+import { ListModelsRequestSchema } from "../../gen/dragoman/v1/model_pb.ts";
+import type { TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Call, Operation, Principal } from "../core/call.ts";
+import { GatewayError, invalidField } from "../core/error.ts";
+import type { CallStarter, RunningCall } from "../core/incoming.ts";
+import type { Logger } from "../core/log.ts";
+import type { Operations } from "../core/operations.ts";
+import { writeTranslationHeader } from "../core/translation-header.ts";
+import { type CallIds, idsWithoutCall, writeIds } from "./call-ids.ts";
+import { toConnectError } from "./connect-error.ts";
+import { mergeDeltas } from "./merge-deltas.ts";
+import type { ValidateRequest } from "./request-validator.ts";
+
+export interface InferenceServiceOptions {
+  readonly operations: Operations;
+  readonly starter: CallStarter;
+  readonly validate: ValidateRequest;
+  readonly log: Logger;
+}
+
+/** Set before a message is read, by whoever authenticates. */
+export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "who is calling" });
+
+interface CallFacts {
+  readonly attribution?: Attribution | undefined;
+  readonly options?: CallOptions | undefined;
+}
+
+const translationHeader = "x-dragoman-translation";
+
+export function createInferenceService(service: InferenceServiceOptions): ServiceImpl<typeof InferenceService> {
+  const { operations, validate, starter, log } = service;
+
+  return {
+    async *generate(request, context) {
+      const running = begin("generate", request, context);
+      const { call } = running;
+      // Headers leave with the first event, so they are set before it.
+      writeIds(context.responseHeader, call);
+      try {
+        validate(GenerateRequestSchema, request);
+        for await (const { events } of operations.generate(request, call)) {
+          for (const event of mergeDeltas(events)) {
+            if (event.event.case === "settled") report(context.responseTrailer, event.event.value.translation);
+            yield event;
+          }
+        }
+      } catch (thrown) {
+        throw fail(thrown, call, context);
+      } finally {
+        running.end();
+      }
+    },
+
+    complete: (request, context) =>
+      answer("complete", CompleteRequestSchema, request, request.generate, context, async (call) => {
+        const response = await operations.complete(required(request.generate), call);
+        report(context.responseHeader, response.settled?.translation);
+        return response;
+      }),
+
+    embed: (request, context) =>
+      answer("embed", EmbedRequestSchema, request, request, context, async (call) => {
+        const response = await operations.embed(request, call);
+        report(context.responseHeader, response.settled?.translation);
+        return response;
+      }),
+
+    countTokens: (request, context) =>
+      answer("count_tokens", CountTokensRequestSchema, request, request.generate, context, async (call) => {
+        const response = await operations.countTokens(request, call);
+        report(context.responseHeader, response.translation);
+        return response;
+      }),
+
+    listModels: (request, context) =>
+      answer("list_models", ListModelsRequestSchema, request, undefined, context, (call) => operations.listModels(request, call)),
+  };
+
+  async function answer<Desc extends DescMessage, Response>(
+    operation: Operation,
+    schema: Desc,
+    request: MessageShape<Desc>,
+    facts: CallFacts | undefined,
+    context: HandlerContext,
+    run: (call: Call) => Promise<Response>,
+  ): Promise<Response> {
+    const running = begin(operation, facts, context);
+    try {
+      validate(schema, request);
+      const response = await run(running.call);
+      // Only now: an error brings the same names itself.
+      writeIds(context.responseHeader, running.call);
+      return response;
+    } catch (thrown) {
+      throw fail(thrown, running.call, context);
+    } finally {
+      running.end();
+    }
+  }
+
+  function begin(operation: Operation, facts: CallFacts | undefined, context: HandlerContext): RunningCall {
+    const { requestHeader } = context;
+    try {
+      const principal = context.values.get(principalKey);
+      if (principal === undefined) throw new Error("no one has been authenticated");
+      return starter.start({
+        operation,
+        surface: "rpc",
+        dialect: "dragoman",
+        principal,
+        header: (name) => requestHeader.get(name) ?? undefined,
+        attribution: facts?.attribution,
+        options: facts?.options,
+        clientSignal: stopSignal(context.signal),
+        timeoutMs: context.timeoutMs(),
+      });
+    } catch (thrown) {
+      throw fail(thrown, idsWithoutCall(requestHeader.get("x-request-id")), context);
+    }
+  }
+
+  function fail(thrown: unknown, ids: CallIds, { method, responseHeader }: HandlerContext): ConnectError {
+    const error = GatewayError.from(thrown);
+    if (error.reason === "internal") {
+      const { cause } = error.details;
+      log.error("a procedure failed", {
+        method: method.name,
+        request_id: ids.requestId,
+        error: cause instanceof Error ? cause.stack : error.message,
+      });
+    }
+    const failure = toConnectError(error, ids);
+    // Clients join headers and trailers: what stands in both would come out twice.
+    for (const name of responseHeader.keys()) if (name !== "content-type") failure.metadata.delete(name);
+    return failure;
+  }
+}
+
+/** The same signal with a reason in our words. */
+function stopSignal(signal: AbortSignal): AbortSignal {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(stopReason(signal.reason));
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  return stop.signal;
+}
+
+function stopReason(reason: unknown): GatewayError {
+  if (reason instanceof GatewayError) return reason;
+  if (reason instanceof ConnectError && reason.code === Code.DeadlineExceeded)
+    return new GatewayError("timeout", "the client's deadline passed");
+  return new GatewayError("cancelled", "the client went away", { cause: reason });
+}
+
+function report(headers: Headers, notes: readonly TranslationNote[] = []): void {
+  const header = writeTranslationHeader(notes);
+  if (header !== "") headers.set(translationHeader, header);
+}
+
+function required<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw invalidField("generate", "is required");
+  return value;
+}
