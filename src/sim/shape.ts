@@ -216,6 +216,11 @@ function fits(value: unknown, shape: Shape): boolean {
   }
 }
 
+/** The least or most that a shape allows: a number, or a length. */
+export function boundOf(shape: Shape, side: "min" | "max"): number | undefined {
+  return side in shape ? (shape as { min?: number; max?: number })[side] : undefined;
+}
+
 /** `messages[0].content`; variants are left out. */
 export function pathText(path: Path): string {
   let text = "";

@@ -227,7 +227,8 @@ class Player {
         break;
       case "huge_event":
       case "endless_line":
-        for (let left = fault.bytes ?? 256 << 20; left > 0; left -= blanks.length) await this.#outlet.bytes(blanks.subarray(0, left));
+        for (let left = fault.bytes ?? (fault.name === "huge_event" ? (16 << 20) + 1 : 256 << 20); left > 0; left -= blanks.length)
+          await this.#outlet.bytes(blanks.subarray(0, left));
         await this.#outlet.bytes(bytes);
         break;
       case "unknown_event":
