@@ -3,6 +3,7 @@
  * reliability.md 2.8 and 2.9). Keys are the file's own, in snake_case; units are in the names.
  */
 import { z } from "zod";
+import { minApiKeyLength } from "../core/access.ts";
 import {
   baseUrl,
   count,
@@ -35,7 +36,7 @@ const server = z.strictObject({
   listen_admin: listenAddress.prefault("127.0.0.1:9091").describe("Admin port. Beyond loopback it needs TLS or auth"),
   tls: tls.optional().describe("Certificate for both ports; without it they speak plaintext HTTP/1.1 and h2c"),
   cors: cors.prefault({}).describe("Which browser pages may call"),
-  node: modelName.default("dragoman").describe("Name of this instance in logs and headers"),
+  node: modelName.optional().describe("Name of this instance in headers; by default the target that answers is named"),
   max_body_bytes: count(1_024, 1_073_741_824).default(10_485_760).describe("Largest request body after decompression"),
   max_header_bytes: count(1_024, 1_048_576).default(16_384).describe("Largest sum of request header bytes"),
   max_headers: count(10, 10_000).default(100).describe("Most request header fields"),
@@ -46,6 +47,18 @@ const server = z.strictObject({
   write_stall_h1_seconds: seconds(0.05, 3_600).default(60).describe("How long an HTTP/1.1 client may read nothing before it is reset"),
   write_stall_h2_seconds: seconds(0.05, 3_600).default(30).describe("How long an HTTP/2 stream may take nothing before it is reset"),
   max_streams_per_connection: count(1, 100_000).default(1_000).describe("Most concurrent streams of one HTTP/2 connection"),
+  h2_stream_window_bytes: count(16_384, 2_147_483_647).default(65_536).describe("HTTP/2 receive window of a stream"),
+  h2_connection_window_bytes: count(65_535, 2_147_483_647).default(1_048_576).describe("HTTP/2 receive window of a connection"),
+  max_h2_resets: count(1, 1_000_000)
+    .default(100)
+    .describe("Streams a client may reset within h2_reset_window_seconds before its connection ends"),
+  h2_reset_window_seconds: seconds(0.05, 3_600).default(10).describe("Span over which resets are counted"),
+  h2_ping_seconds: seconds(0.05, 3_600)
+    .default(30)
+    .describe("How often an HTTP/2 connection with running calls is asked whether it is there"),
+  max_connection_age_seconds: seconds(1, 604_800).default(3_600).describe("After this a connection is asked to end, give or take 10 %"),
+  max_control_message_bytes: count(1_024, 1_073_741_824).default(4_194_304).describe("Largest message of health and reflection"),
+  max_answer_message_bytes: count(1_024, 2_147_483_647).default(67_108_864).describe("Largest message that an RPC answers"),
   max_connections: count(1, 1_000_000).default(10_000).describe("Most open client connections"),
   drain_seconds: seconds(0, 86_400).default(600).describe("How long running calls may finish after SIGTERM"),
   drain_notice_seconds: seconds(0, 600).default(5).describe("How long the port stays open after readiness went off"),
@@ -55,9 +68,6 @@ const server = z.strictObject({
     .default(false)
     .describe("Listen beyond loopback on a Node version with known security holes (below 22.22.2 or 24.14.1)"),
 });
-
-/** Shorter keys can be guessed. */
-export const minApiKeyLength = 16;
 
 const auth = z
   .strictObject({
@@ -124,12 +134,12 @@ const discoveredServer = z.strictObject({
 const discovery = z.strictObject({
   enabled: z.boolean().default(true).describe("Whether local OpenAI-compatible servers are looked for at start"),
   timeout_ms: count(10, 60_000).default(500).describe("How long one of them may take to answer"),
+  refresh_seconds: seconds(1, 86_400).default(300).describe("How often providers are asked for their models"),
   servers: z.record(providerName, discoveredServer).default({}).describe("What differs, by the server's name"),
 });
 
 const admission = z.strictObject({
-  max_queue: count(0, 1_000_000).default(4_096).describe("Most calls of one model in flight or waiting"),
-  queue_timeout_ms: count(0, 600_000).default(0).describe("How long a call may wait for a place; 0 refuses at once"),
+  max_queue: count(0, 1_000_000).default(4_096).describe("Most calls of one model in flight"),
 });
 
 const json = z.strictObject({
@@ -167,6 +177,7 @@ export const configSchema = z.strictObject({
   local_embeddings: toggle("Whether `local/use-lite` is offered where its packages are installed")
     .prefault({})
     .describe("The built-in embedding model"),
+  max_attempts: count(1, 100).default(3).describe("Most tries of a call whose model is no route"),
   retryable_status_codes: z
     .array(count(400, 599))
     .default([429, 500, 502, 503, 504, 529])

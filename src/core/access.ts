@@ -1,6 +1,9 @@
 /** Who is calling: what the surfaces need of access. */
 import type { Principal } from "./call.ts";
 
+/** Characters of an API key that somebody chose: shorter ones can be guessed. */
+export const minApiKeyLength = 16;
+
 export interface Access {
   /** False where auth is switched off: every caller is anonymous. */
   readonly enabled: boolean;

@@ -1,0 +1,81 @@
+/**
+ * The file of API keys (surfaces.md 2.2): per line `<sha256-hex or plaintext> <scope,scope>`, `#` comments. Only digests
+ * leave this module.
+ */
+import { createHash } from "node:crypto";
+import { minApiKeyLength } from "../core/access.ts";
+import { type Principal, type Scope, scopes } from "../core/call.ts";
+import { StartError } from "../core/start-error.ts";
+
+/** What a key may do that names no scopes: everything a user does. */
+const defaultScopes: readonly Scope[] = ["chat", "embed", "models"];
+
+const knownScopes: ReadonlySet<string> = new Set(scopes);
+
+/** A key file that cannot be used. The message names the file and the lines, never a key. */
+export class KeyFileError extends StartError {
+  override readonly name = "KeyFileError";
+}
+
+/** SHA-256 of a key in lower-case hex: how keys are kept and found. */
+export function digestOf(key: string): string {
+  return createHash("sha256").update(key, "utf8").digest("hex");
+}
+
+/** The principal of a key; its name says nothing about the key. */
+export function principalOf(digest: string, allowed: Iterable<Scope>): Principal {
+  return { id: `apikey:${digest.slice(0, 16)}`, scopes: new Set(allowed) };
+}
+
+/** Principals by the digest of their key. Throws KeyFileError with every wrong line. `name` is the file's, for messages. */
+export function readKeyFile(text: string, name: string): Map<string, Principal> {
+  const principals = new Map<string, Principal>();
+  const lineOf = new Map<string, number>();
+  const problems: string[] = [];
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r\n|\n|\r/)
+    .entries()) {
+    const words = line
+      .replace(/(?:^|\s)#.*$/, "")
+      .trim()
+      .split(/\s+/);
+    const [key = "", list, ...rest] = words;
+    if (key === "") continue;
+    const number = index + 1;
+    const refuse = (message: string) => problems.push(`${name}:${number}: ${message}`);
+    if (rest.length > 0) {
+      refuse("holds more than a key and its scopes; separate scopes by commas, without spaces");
+      continue;
+    }
+    const isDigest = /^[0-9a-f]{64}$/i.test(key);
+    if (!isDigest && key.length < minApiKeyLength) {
+      refuse(`the key is shorter than ${minApiKeyLength} characters; use a longer one`);
+      continue;
+    }
+    const digest = isDigest ? key.toLowerCase() : digestOf(key);
+    const earlier = lineOf.get(digest);
+    if (earlier !== undefined) {
+      refuse(`the key stands in line ${earlier} already; keep one of them`);
+      continue;
+    }
+    const named = list === undefined ? defaultScopes : readScopes(list, refuse);
+    lineOf.set(digest, number);
+    // Whoever may call may see what there is to call.
+    if (named !== undefined) principals.set(digest, principalOf(digest, [...named, "models"]));
+  }
+  if (problems.length > 0) throw new KeyFileError(problems.join("\n"));
+  return principals;
+}
+
+/** The word is not repeated: on a line whose parts are swapped it is the key. */
+function readScopes(list: string, refuse: (message: string) => void): Scope[] | undefined {
+  const words = list.split(",");
+  if (words.every(isScope)) return words;
+  refuse(`names an unknown scope; known are ${scopes.join(", ")}`);
+  return undefined;
+}
+
+function isScope(word: string): word is Scope {
+  return knownScopes.has(word);
+}
