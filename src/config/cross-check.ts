@@ -9,8 +9,6 @@ export interface KnownNames {
   readonly providerTypes: readonly string[];
   /** Providers that are there without configuration: sim, local, discovered servers, vendors whose key is in the environment. */
   readonly providers: readonly string[];
-  /** What would enable a vendor that is not there: its name to the variable of its key. */
-  readonly keyVariables: Readonly<Record<string, string>>;
 }
 
 export function crossCheck(root: ConfigNode, known: KnownNames): Problem[] {
@@ -33,11 +31,10 @@ export function crossCheck(root: ConfigNode, known: KnownNames): Problem[] {
   /** Says why a provider's name leads nowhere; nothing where it leads somewhere. */
   const checkProvider = (name: string, path: Path, of: "key" | "value" = "value") => {
     if (providers.has(name)) return;
-    const variable = Object.hasOwn(known.keyVariables, name) ? known.keyVariables[name] : undefined;
     if (disabled.has(name)) report(path, `names the provider "${name}", which is switched off; enable it, or name another`, of);
-    else if (variable !== undefined)
-      report(path, `names the provider "${name}", which has no key; set ${variable}, or add providers.${name}.api_key`, of);
-    else
+    else if (known.providerTypes.includes(name)) {
+      report(path, `names the provider "${name}", which has no key; set the vendor's usual variable, or add providers.${name}.api_key`, of);
+    } else
       report(path, `names the provider "${name}", which is not configured${suggestion(name, providers) || `; add it under providers`}`, of);
   };
 
@@ -46,12 +43,14 @@ export function crossCheck(root: ConfigNode, known: KnownNames): Problem[] {
     if (typeof type === "string" && !known.providerTypes.includes(type)) {
       report(
         ["providers", name, "type"],
-        `is no known type${suggestion(type, known.providerTypes) || `; use openai for any OpenAI-compatible server`}`,
+        `is no known type${suggestion(type, known.providerTypes) || `; use openai-compatible for any OpenAI-compatible server`}`,
       );
     } else if (type === undefined && !known.providerTypes.includes(name)) {
       const meant = nearest(name, known.providerTypes);
       const advice =
-        meant === undefined ? "add `type: openai` for an OpenAI-compatible server" : `did you mean "${meant}"? If not, add its type`;
+        meant === undefined
+          ? "add `type: openai-compatible` for any OpenAI-compatible server"
+          : `did you mean "${meant}"? If not, add its type`;
       report(["providers", name], `is no known vendor and has no type; ${advice}`, "key");
     }
   }

@@ -39,7 +39,7 @@ export const pathText = z.string().min(1, "is empty; give a path").register(fiel
 /** A name of a provider: the first half of `provider/model`. */
 export const providerName = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "is not a name; use up to 64 letters, digits, dots, dashes and underscores");
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "is not a name; use up to 63 lower-case letters, digits, dots, dashes and underscores");
 
 /** A name of a route or alias: whatever a client may write into `model`. */
 export const modelName = z
