@@ -1,0 +1,85 @@
+/** Google's Gemini API. https://ai.google.dev/api */
+import { ModelCapability, ModelKind } from "../../gen/dragoman/v1/model_pb.ts";
+import { createGeminiCodec, createGeminiEmbedCodec } from "../codecs/gemini/index.ts";
+import { isJsonObject, type JsonValue } from "../core/json.ts";
+import type { ModelListing } from "./http-provider.ts";
+import { arrayOf, count, createModel, type ModelPage, textOf } from "./model-list.ts";
+import { createTraits, type TraitRule } from "./model-traits.ts";
+import { createFromSetup, type ProviderKind, withDefaultPath } from "./provider-kind.ts";
+
+/** https://ai.google.dev/gemini-api/docs/models and /thinking: 2.5 takes a budget, 3 and later a level. */
+const models: readonly TraitRule[] = [
+  { pattern: /^gemini-2\.0/, traits: { contextWindow: 1_048_576, maxOutputTokens: 8_192, reasoning: "none", vision: true } },
+  {
+    pattern: /^gemini-2\.5/,
+    traits: { contextWindow: 1_048_576, maxOutputTokens: 65_536, reasoning: "budget", vision: true, structuredOutput: true },
+  },
+  { pattern: /^gemini-2\.5.*(?:image|tts)/, traits: { reasoning: "none", structuredOutput: false } },
+  { pattern: /^gemini-(?:[3-9]|\d\d)/, traits: { reasoning: "effort", vision: true, structuredOutput: true } },
+  { pattern: /^gemini-3/, traits: { contextWindow: 1_048_576, maxOutputTokens: 65_536 } },
+  { pattern: /^gemma-/, traits: { reasoning: "none" } },
+  { pattern: /^gemini-embedding-/, traits: { embeddingDimensions: 3_072 } },
+  { pattern: /^text-embedding-004/, traits: { embeddingDimensions: 768, contextWindow: 2_048 } },
+];
+
+/** https://ai.google.dev/api/models#method:-models.list */
+const listing: ModelListing = {
+  path: (cursor) => `/models?pageSize=1000${cursor === undefined ? "" : `&pageToken=${encodeURIComponent(cursor)}`}`,
+  read: readModels,
+};
+
+const kindsByMethod: Readonly<Record<string, ModelKind>> = {
+  generateContent: ModelKind.GENERATE,
+  embedContent: ModelKind.EMBED,
+  predict: ModelKind.IMAGE,
+};
+
+function readModels(body: JsonValue, provider: string): ModelPage {
+  const read = arrayOf(body, "models", provider)
+    .filter(isJsonObject)
+    .flatMap((entry) => {
+      const methods = Array.isArray(entry.supportedGenerationMethods)
+        ? entry.supportedGenerationMethods.map((method) => textOf(method))
+        : [];
+      const kinds = [
+        ...new Set(methods.flatMap((method) => (Object.hasOwn(kindsByMethod, method) ? [kindsByMethod[method] as ModelKind] : []))),
+      ];
+      const model = createModel(
+        {
+          id: textOf(entry.name).replace(/^models\//, ""),
+          ownedBy: "google",
+          displayName: textOf(entry.displayName),
+          description: textOf(entry.description),
+          ...(kinds.length === 0 ? {} : { kinds }),
+          maxInputTokens: count(entry.inputTokenLimit),
+          maxOutputTokens: count(entry.outputTokenLimit),
+        },
+        provider,
+      );
+      if (model === undefined) return [];
+      if (entry.thinking === true) model.capabilities.push(ModelCapability.REASONING);
+      return [model];
+    });
+  const next = isJsonObject(body) ? textOf(body.nextPageToken) : "";
+  return next === "" ? { models: read } : { models: read, next };
+}
+
+export const gemini: ProviderKind = {
+  type: "gemini",
+  baseUrl: "https://generativelanguage.googleapis.com/v1beta",
+  keyVariables: ["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+  baseUrlVariables: ["GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"],
+  needsKey: true,
+  // Never in the query, where it would end up in logs.
+  credential: { header: "x-goog-api-key", scheme: "" },
+  create: (setup) =>
+    createFromSetup(setup, {
+      baseUrl: withDefaultPath(setup.baseUrl, "/v1beta"),
+      codec: createGeminiCodec(),
+      embedCodec: createGeminiEmbedCodec(),
+      writePath: (path) => path.replace(/^\/v1(?:beta)?(?=\/)/, ""),
+      listing,
+      traits: createTraits(models),
+      claims: (model) => /^(?:gemini-|gemma-|text-embedding-004)/.test(model),
+    }),
+};
