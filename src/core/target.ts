@@ -29,12 +29,16 @@ export interface ModelTraits {
   readonly alwaysReasons?: boolean;
   /** The efforts it takes, least first; absent: all of the vendor's. */
   readonly efforts?: readonly EffortLevel[];
+  /** Least and most tokens to think with, where thinking is not switched off. */
+  readonly reasoningBudget?: { readonly min: number; readonly max: number };
   /** Takes temperature and top_p together. */
   readonly temperatureWithTopP?: boolean;
   /** Takes images by URL. */
   readonly imageUrls?: boolean;
   /** Takes images inside tool results. */
   readonly toolResultImages?: boolean;
+  /** Is told for each image how closely to look. */
+  readonly mediaResolution?: boolean;
 }
 
 export interface Target {

@@ -1,0 +1,37 @@
+/** What the reader of an answer must know of its request, so that what the writer changed is undone. */
+import { createHash } from "node:crypto";
+
+/** Longest name of a function. */
+const maxNameLength = 128;
+const legal = /^[a-zA-Z_][a-zA-Z0-9_.:-]*$/;
+const illegal = /[^a-zA-Z0-9_.:-]/gu;
+
+export class CallState {
+  /** Tool names as the client wrote them, by the names that were sent; only those that differ. */
+  readonly #originalNames = new Map<string, string>();
+  /** Sent names of free-text tools: their text is the argument `input`. */
+  readonly customTools = new Set<string>();
+
+  /** The name to send. */
+  legalName(name: string): string {
+    const sent = legalName(name);
+    if (sent !== name) this.#originalNames.set(sent, name);
+    return sent;
+  }
+
+  originalName(sent: string): string {
+    return this.#originalNames.get(sent) ?? sent;
+  }
+}
+
+/** The one argument of a function that stands for a free-text tool. */
+export const customToolArgument = "input";
+
+/** A function's name: itself where the API takes it, else its legal characters and a hash of the whole (contract.md 1, rule 8). */
+function legalName(name: string): string {
+  if (legal.test(name) && name.length <= maxNameLength) return name;
+  const hash = createHash("sha256").update(name).digest("hex").slice(0, 8);
+  const letters = name.replace(illegal, "_");
+  const start = /^[a-zA-Z_]/.test(letters) ? letters : `_${letters}`;
+  return `${start.slice(0, maxNameLength - 9)}_${hash}`;
+}
