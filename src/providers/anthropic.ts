@@ -118,15 +118,15 @@ export const anthropic: ProviderKind = {
   baseUrlVariables: ["ANTHROPIC_BASE_URL"],
   needsKey: true,
   credential: { header: "x-api-key", scheme: "" },
-  create: (setup) =>
-    createFromSetup(setup, {
+  create: (setup) => {
+    const version = setup.settings.apiVersion ?? "2023-06-01";
+    return createFromSetup(setup, {
       baseUrl: withDefaultPath(setup.baseUrl, "/v1"),
-      headers: { "anthropic-version": setup.settings.apiVersion ?? "2023-06-01" },
       joinedHeaders: ["anthropic-beta"],
-      codec: createAnthropicMessagesCodec(),
-      writePath: (path) => path.replace(/^\/v1(?=\/)/, ""),
-      listing,
+      codec: createAnthropicMessagesCodec({ path: "/messages", version, sendsEndUserId: true }),
+      listing: { ...listing, headers: { "anthropic-version": version } },
       traits: createTraits(models),
       claims: (model) => /^claude-/.test(model),
-    }),
+    });
+  },
 };

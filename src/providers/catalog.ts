@@ -28,7 +28,10 @@ export interface LiveCatalog extends Catalog {
   readonly refreshedAt: number | undefined;
 }
 
-/** `providers` in order of preference for models that several offer. */
+/**
+ * `providers` in order of preference for models that several offer. The array is read anew each time: providers that are
+ * found later may be appended.
+ */
 export function createCatalog(providers: readonly Provider[], options: CatalogOptions = {}): LiveCatalog {
   return new ProviderCatalog(providers, options);
 }

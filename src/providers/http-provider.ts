@@ -11,6 +11,7 @@ import { GatewayError } from "../core/error.ts";
 import type { EventBatch, GenerateEvent } from "../core/event.ts";
 import { JsonError, type JsonValue, parseJson, upstreamJsonLimits } from "../core/json.ts";
 import type { Provider } from "../core/provider.ts";
+import { Secret } from "../core/secret.ts";
 import { SseReader } from "../core/sse.ts";
 import type { ModelTraits, Target } from "../core/target.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
@@ -64,6 +65,9 @@ const requestIdHeaders = [
   "cf-ray",
 ] as const;
 
+/** Shorter header values are words, not credentials. */
+const shortestHeaderSecret = 16;
+
 /** Requests of one split call that run at once. */
 const embedLanes = 4;
 
@@ -95,8 +99,8 @@ class HttpUpstream {
     this.#options = options;
     this.#client = options.client;
     this.#prefix = options.baseUrl.pathname.replace(/\/+$/, "");
-    this.#redactor = new Redactor(options.credential === undefined ? [] : [options.credential.secret]);
     const configured = readConfiguredHeaders(options.headers ?? {});
+    this.#redactor = new Redactor([...(options.credential === undefined ? [] : [options.credential.secret]), ...headerSecrets(configured)]);
     if (options.credential !== undefined && Object.hasOwn(configured, options.credential.header)) {
       throw new Error(`headers.${options.credential.header}: the api_key is sent in this header; set one of the two`);
     }
@@ -273,6 +277,14 @@ class HttpUpstream {
   #redacted(thrown: unknown): unknown {
     return thrown instanceof GatewayError ? this.#redactor.error(thrown) : thrown;
   }
+}
+
+/** Configured headers may carry credentials: their long values, also without a scheme before them. */
+function headerSecrets(headers: Readonly<Record<string, string>>): Secret[] {
+  return Object.values(headers)
+    .flatMap((value) => value.split(" "))
+    .filter(({ length }) => length >= shortestHeaderSecret)
+    .map((value) => new Secret(value));
 }
 
 function settle({ report }: UpstreamRequest, call: AttemptCall): void {

@@ -73,8 +73,6 @@ export interface ProviderSetup {
 type VendorOptions = Omit<HttpProviderOptions, "name" | "client" | "baseUrl" | "credential" | "headers" | "userAgent"> & {
   /** Where it is not the configured one as it stands. */
   readonly baseUrl?: URL;
-  /** Headers of the vendor; configured ones hold over them. */
-  readonly headers?: Readonly<Record<string, string>>;
 };
 
 /** The provider of a setup: one client, and so one pool, per provider, since credentials belong to one origin. */
@@ -96,7 +94,7 @@ export function createFromSetup(setup: ProviderSetup, options: VendorOptions): P
     client,
     baseUrl,
     credential: setup.credential,
-    headers: { ...options.headers, ...settings.headers },
+    headers: settings.headers,
     userAgent: `dragoman/${dependencies.version}`,
   });
 }

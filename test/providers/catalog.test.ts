@@ -87,6 +87,16 @@ describe("createCatalog", () => {
     expect(errors).toMatchObject([{ reason: "timeout", message: "a did not list its models within 30 ms" }]);
   });
 
+  test("knows providers that are appended later", async () => {
+    const providers = [offering("a", () => ["m"])];
+    const catalog = createCatalog(providers);
+    await catalog.refresh();
+    providers.push(offering("b", () => ["later"]));
+    await catalog.refresh();
+    expect(catalog.find("later")).toEqual([{ provider: "b", model: "later" }]);
+    expect(catalog.list().map(({ id }) => id)).toEqual(["later", "m"]);
+  });
+
   test("joins a refresh that is running", async () => {
     let asked = 0;
     const catalog = createCatalog([offering("a", () => [`m${++asked}`])]);

@@ -254,6 +254,18 @@ describe("answers that are none", () => {
   });
 });
 
+describe("credentials among the configured headers", () => {
+  test("are kept out of errors too", async () => {
+    const { provider } = await start((_request, response) => json(response, { message: "token canary-token-0123456789 is wrong" }, 401), {
+      credential: undefined,
+      headers: { authorization: "Token canary-token-0123456789" },
+    });
+    const { error } = await run(provider, startCall());
+    expect((error as GatewayError).message).toContain("[secret]");
+    expect(JSON.stringify((error as GatewayError).details)).not.toContain("canary-token");
+  });
+});
+
 describe("embed", () => {
   const texts = (count: number) =>
     create(EmbedRequestSchema, {
