@@ -1,0 +1,34 @@
+/** OpenAI Chat Completions: the dialect that clients speak, and the codec of upstreams that speak it. */
+import type { Dialect, UpstreamCodec } from "../../core/dialect.ts";
+import { clientPath } from "./client-path.ts";
+import type { OpenAiChatQuirks } from "./quirks.ts";
+import { readError } from "./read-error.ts";
+import { createEventReader } from "./read-events.ts";
+import { readRequest } from "./read-request.ts";
+import { readResponse } from "./read-response.ts";
+import { format } from "./wire.ts";
+import { createEventWriter } from "./write-events.ts";
+import { writeRequest } from "./write-request.ts";
+import { writeResponse } from "./write-response.ts";
+
+export type { OpenAiChatQuirks } from "./quirks.ts";
+export { type ChatError, writeChatError } from "./write-error.ts";
+
+export const openAiChatDialect: Dialect = {
+  name: format,
+  readRequest,
+  writeResponse,
+  eventWriter: createEventWriter,
+  clientPath,
+};
+
+/** `quirks` say how the server differs from OpenAI; without them it is OpenAI itself. */
+export function createOpenAiChatCodec(quirks: OpenAiChatQuirks = {}): UpstreamCodec {
+  return {
+    format,
+    writeRequest: (request, target, options) => writeRequest(request, target, options, quirks),
+    eventReader: (provider, state) => createEventReader(provider, quirks, state),
+    readResponse: (body, provider, state) => readResponse(body, provider, quirks, state),
+    readError,
+  };
+}
