@@ -1,0 +1,50 @@
+/** `dragoman sim`: the stand-alone simulated upstream. */
+
+import { silentLog } from "../core/log.ts";
+import { exitCodes, StartError } from "../core/start-error.ts";
+import { type SimOptions, simDefaults, simOptions } from "../sim/options.ts";
+import { type Arguments, type Command, type Option, readNumber } from "./command.ts";
+import { waitForSignal } from "./stop-signal.ts";
+
+const name = "sim";
+
+export const sim: Command = {
+  name,
+  about: "run a simulated upstream that speaks OpenAI, Anthropic and Gemini",
+  options: Object.fromEntries(
+    Object.entries(simOptions).map(([flag, { option, kind, about }]) => [flag, describeFlag(option, kind, about)]),
+  ),
+  details: `Point a provider's base_url at it and name its faults by model or by a script in the request.
+It keeps its own bill of what it served.`,
+  async run(input, { write }) {
+    const options = readOptions(input);
+    const { startSim } = await import("../sim/server/start-sim.ts");
+    const running = await startSim(options).catch((error: unknown) => {
+      throw explain(error, options) ?? error;
+    });
+    write(`simulated upstream on ${running.url}\n`);
+    await waitForSignal({ stop: () => running.close(), log: silentLog });
+    return exitCodes.ok;
+  },
+};
+
+function describeFlag(option: keyof SimOptions, kind: "number" | "string" | "boolean", about: string): Option {
+  if (kind === "boolean") return { about };
+  return { value: kind === "number" ? "N" : "TEXT", about: `${about} (${simDefaults[option]})` };
+}
+
+/** Over the defaults. Throws UsageError. */
+function readOptions({ options, switches }: Arguments): SimOptions {
+  const given: [string, string | number | boolean][] = [];
+  for (const [flag, { option, kind }] of Object.entries(simOptions)) {
+    const text = options[flag];
+    if (kind === "boolean" && switches.has(flag)) given.push([option, true]);
+    else if (text !== undefined) given.push([option, kind === "number" ? readNumber(text, flag, name) : text]);
+  }
+  return { ...simDefaults, ...Object.fromEntries(given) };
+}
+
+function explain(error: unknown, { host, port }: SimOptions): StartError | undefined {
+  if (!(error instanceof Error && "code" in error && "syscall" in error && error.syscall === "listen")) return undefined;
+  return new StartError(`${host}:${port} cannot be bound (${error.code}); choose another port with --port`, exitCodes.unavailable, error);
+}
