@@ -109,13 +109,13 @@ function planMode(
       return { thinking: undefined };
     }
     report.coerced("reasoning.effort", `a budget of ${budgetOfEffort[level]} tokens`);
-    return planBudget(budgetOfEffort[level], reasoning, facts, report);
+    return planBudget(budgetOfEffort[level], reasoning, traits, facts, report);
   }
   if (wish === "between_tools" && isAdaptive(traits)) return { thinking: { type: "between_tools" }, isOn: true };
   const { budgetTokens } = reasoning;
   if (budgetTokens !== undefined && takesBudget(traits)) {
     if (level !== undefined && !takesEffort(traits)) report.dropped("reasoning.effort", "the model takes the budget alone");
-    return planBudget(budgetTokens, reasoning, facts, report);
+    return planBudget(budgetTokens, reasoning, traits, facts, report);
   }
   if (isAdaptive(traits)) {
     if (reasoning.mode === ReasoningMode.ENABLED && budgetTokens === undefined) report.coerced("reasoning.mode", "adaptive");
@@ -125,7 +125,7 @@ function planMode(
   const budget = budgetOfEffort[level ?? defaultEffort];
   if (wish === "on") report.defaulted("reasoning.budget_tokens", `${budget}`);
   else report.coerced("reasoning.mode", `a budget of ${budget} tokens`);
-  return planBudget(budget, reasoning, facts, report);
+  return planBudget(budget, reasoning, traits, facts, report);
 }
 
 function planOff({ alwaysReasons }: ModelTraits, report: TranslationReport): Pick<ThinkingPlan, "thinking"> {
@@ -138,19 +138,21 @@ function planOff({ alwaysReasons }: ModelTraits, report: TranslationReport): Pic
 function planBudget(
   wanted: number,
   { display }: Reasoning,
+  { alwaysReasons }: ModelTraits,
   { maxTokens, canRaiseLimit, historyThinks }: ThinkingFacts,
   report: TranslationReport,
 ): Pick<ThinkingPlan, "thinking" | "maxTokens" | "isOn"> {
+  const off = { thinking: alwaysReasons === true ? undefined : { type: "disabled" }, maxTokens, isOn: false };
   if (!historyThinks) {
-    report.coerced("reasoning.mode", "disabled, as the last tool calls have no thinking of this provider before them");
-    return { thinking: { type: "disabled" }, maxTokens, isOn: false };
+    report.coerced("reasoning.mode", "not asked for, as the last tool calls have no thinking of this provider before them");
+    return off;
   }
   // What was filled in made room for the answer alone.
   const limit = canRaiseLimit && wanted >= maxTokens ? wanted + maxTokens : maxTokens;
   const budget = wanted < limit ? wanted : limit - minThinkingBudget;
   if (budget < minThinkingBudget) {
-    report.coerced("reasoning.budget_tokens", `thinking disabled, as it takes ${minThinkingBudget} tokens at least`);
-    return { thinking: { type: "disabled" }, maxTokens, isOn: false };
+    report.coerced("reasoning.budget_tokens", `no thinking, as it takes ${minThinkingBudget} tokens at least`);
+    return off;
   }
   if (budget !== wanted) report.coerced("reasoning.budget_tokens", `${budget}, as it must be less than max_tokens`);
   const thinking = { type: "enabled", budget_tokens: budget, display: writeDisplay(display, report) };

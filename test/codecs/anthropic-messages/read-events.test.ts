@@ -307,6 +307,13 @@ describe("the end", () => {
     expect(events.at(-1)?.event.case).toBe("finished");
   });
 
+  test("an end mark without a reason ends the answer all the same", () => {
+    const text = sseOf(start, { type: "content_block_start", index: 0, content_block: { type: "text", text: "a" } }, stop);
+    const events = readText(text);
+    expect(events.at(-2)?.event.case).toBe("blockEnded");
+    expect(events.at(-1)?.event).toMatchObject({ case: "finished", value: { reason: FinishReason.UNSPECIFIED, rawReason: "" } });
+  });
+
   test("blocks that are still open are ended before it", () => {
     const text = sseOf(
       start,

@@ -452,6 +452,13 @@ describe("reasoning", () => {
     expect(cut.notes).toContain("COERCED reasoning.budget_tokens");
   });
 
+  test("a model that always thinks is never told not to", () => {
+    const traits = { reasoning: "budget", alwaysReasons: true } as const;
+    const { json, notes } = write({ reasoning: { budgetTokens: 10 }, sampling: limit }, traits);
+    expect(json.thinking).toBeUndefined();
+    expect(notes).toEqual(["COERCED reasoning.budget_tokens"]);
+  });
+
   test("a budget needs thinking before the last calls; without it the call goes without", () => {
     const init = (...parts: Parameters<typeof assistant>) => ({
       messages: [user("x"), assistant(...parts), result("a", "1")],
