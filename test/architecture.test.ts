@@ -20,9 +20,10 @@ const allowed: Record<string, readonly string[]> = {
   relay: ["core", "pipeline", "gen"],
   server: ["core", "rpc", "facade", "relay", "gen"],
   sim: ["core", "gen"],
-  cli: ["core", "config", "telemetry", "sim", "app", "gen"],
+  cli: ["core", "config", "telemetry", "sim", "app", "version", "gen"],
   app: ["*"],
   main: ["cli"],
+  version: [],
 };
 
 const root = resolve(import.meta.dirname, "..");

@@ -64,14 +64,25 @@ export const inboundHeaders: readonly string[] = [
   ...["trial-status", "env", "retention", "policy", "provider", "idempotency-key", "strict", "explain", "resumable", "timeout-ms"],
 ].map((name) => prefix + name);
 
-export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): CallStarter {
+export interface StoppableCallStarter extends CallStarter {
+  /** Stops every call that runs: what a drain does when its time is over. Each gets a reason of its own. */
+  stopAll(makeReason: () => GatewayError): void;
+}
+
+export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): StoppableCallStarter {
+  const running = new Set<AbortController>();
   return {
+    stopAll(makeReason) {
+      for (const stop of running) stop.abort(makeReason());
+    },
+
     start(incoming) {
       const startedAt = clock.now();
       const requestId = ulid(clock.wall());
       const attribution = readAttribution(incoming);
       const options = readOptions(incoming);
-      const { signal, deadline, end } = startTimer(incoming, options, startedAt, maxTimeoutMs);
+      const { stop, deadline, end } = startTimer(incoming, options, startedAt, maxTimeoutMs);
+      running.add(stop);
       const sent = incoming.header("x-request-id");
       const call: Call = {
         requestId,
@@ -80,7 +91,7 @@ export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): 
         surface: incoming.surface,
         dialect: incoming.dialect,
         principal: incoming.principal,
-        signal,
+        signal: stop.signal,
         startedAt,
         deadline,
         traceparent: readTraceparent(incoming),
@@ -92,7 +103,13 @@ export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): 
         maxAttempts: 0,
         route: "",
       };
-      return { call, end };
+      return {
+        call,
+        end() {
+          running.delete(stop);
+          end();
+        },
+      };
     },
   };
 }
@@ -112,7 +129,7 @@ function startTimer(incoming: IncomingCall, options: CallOptions, startedAt: num
     clearTimeout(timer);
     clientSignal.removeEventListener("abort", leave);
   };
-  return { signal: stop.signal, deadline: startedAt + budget, end };
+  return { stop, deadline: startedAt + budget, end };
 }
 
 function toReason(reason: unknown): GatewayError {

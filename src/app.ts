@@ -1,0 +1,282 @@
+/** The composition root: the only file that joins the layers. */
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { isIPv6 } from "node:net";
+import { createAccess } from "./access/access.ts";
+import { checkBind } from "./config/check-bind.ts";
+import { readModelTraits } from "./config/model-traits.ts";
+import type { Config, ProviderConfig, ServerConfig } from "./config/schema.ts";
+import { systemClock } from "./core/clock.ts";
+import { GatewayError } from "./core/error.ts";
+import type { Logger } from "./core/log.ts";
+import type { NodeHandler } from "./core/node-handler.ts";
+import type { Provider } from "./core/provider.ts";
+import { createV1Surface } from "./facade/v1-surface.ts";
+import { AttemptLog } from "./ledger/attempt-log.ts";
+import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
+import { createOperations } from "./pipeline/operations.ts";
+import { createCatalog } from "./providers/catalog.ts";
+import { type DiscoveredServer, discoverLocalServers, wellKnownServers } from "./providers/discovery.ts";
+import { createLocalEmbeddings, localEmbeddingsAvailable } from "./providers/local-embeddings.ts";
+import { createProvider, type ProviderSettings, settingsFromEnvironment } from "./providers/registry.ts";
+import { createRouter } from "./routing/router.ts";
+import { HealthTable } from "./rpc/health-table.ts";
+import { createRpcHandler } from "./rpc/rpc-handler.ts";
+import type { RpcLimits } from "./rpc/rpc-limits.ts";
+import { createAdminHandler } from "./server/admin-handler.ts";
+import { createCors } from "./server/cors.ts";
+import { createHealthHandler } from "./server/health-handler.ts";
+import type { ServerLimits } from "./server/limits.ts";
+import { createServer } from "./server/server.ts";
+import { createSimProvider } from "./sim/provider.ts";
+import { version } from "./version.ts";
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Logger;
+}
+
+export interface FoundProvider {
+  readonly name: string;
+  /** Where it comes from, for people. */
+  readonly note: string;
+  readonly models: number;
+}
+
+export interface RunningApp {
+  readonly dataUrl: string;
+  readonly adminUrl: string;
+  readonly providers: readonly FoundProvider[];
+  readonly localServers: readonly string[];
+  readonly authEnabled: boolean;
+  /** Drains and closes everything; a second call hurries the first. */
+  stop(): Promise<void>;
+}
+
+/** Throws ConfigError for what must not start, and Node's error where an address cannot be had. */
+export async function startApp({ config, env, log }: AppOptions): Promise<RunningApp> {
+  checkBind(config);
+  const { server: serverConfig } = config;
+  const clock = systemClock;
+  const access = createAccess(config.auth, log);
+  const { providers, notes } = await openProviders(config, env);
+  const byName = new Map(providers.map((provider) => [provider.name, provider]));
+  const catalog = createCatalog(providers, {
+    configured: configuredModels(config),
+    clock,
+    onFailure: (provider, error) => log.warn("a provider does not list its models", { provider, error }),
+  });
+  const ledger = new AttemptLog({ log });
+  const router = createRouter({
+    providers: byName,
+    routes: mapValues(config.routes, ({ strategy, targets, max_attempts: maxAttempts }) => ({ strategy, targets, maxAttempts })),
+    aliases: config.aliases,
+    models: mapValues(config.models, readModelTraits),
+    catalog,
+    maxAttempts: config.max_attempts,
+  });
+  const operations = createOperations({
+    router,
+    ledger,
+    clock,
+    retryableStatusCodes: new Set(config.retryable_status_codes),
+    maxQueue: config.admission.max_queue,
+    node: serverConfig.node ?? "",
+  });
+  const starter = createCallStarter({ clock, maxTimeoutMs: serverConfig.max_timeout_seconds * 1_000 });
+  const health = new HealthTable();
+  const json = { maxDepth: config.json.max_depth, maxNodes: config.json.max_nodes };
+  const shutdown = new AbortController();
+  const rpcOptions = {
+    health,
+    reflection: config.rpc.reflection,
+    limits: rpcLimits(serverConfig, json),
+    shutdownSignal: shutdown.signal,
+    log,
+  };
+  const facade = createV1Surface({
+    operations,
+    access,
+    starter,
+    clock,
+    log,
+    body: { maxBytes: serverConfig.max_body_bytes, json },
+    defaultStream: config.facade.default_stream,
+  });
+  const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, fallback: facade });
+  const readiness = () => ({ away: router.models().length === 0 ? ["targets"] : [], unenforceable: [] });
+  const tls = readTls(serverConfig);
+  const server = createServer({
+    data: { handler: createDataHandler(serverConfig, health, rpc), ...serverConfig.listen, tls },
+    admin: { handler: createAdminHandler({ ...rpcOptions, readiness }), ...serverConfig.listen_admin, tls },
+    limits: serverLimits(serverConfig),
+    inboundHeaders,
+    drain: { noticeMs: serverConfig.drain_notice_seconds * 1_000, graceMs: serverConfig.drain_seconds * 1_000 },
+    health,
+    abortCalls() {
+      starter.stopAll(() => new GatewayError("no_target", "the gateway is shutting down; repeat the call", { retryAfterMs: 1_000 }));
+    },
+    log,
+  });
+  const addresses = await server.listen().catch(async (thrown: unknown) => {
+    await closeAll(providers);
+    access.close();
+    throw thrown;
+  });
+
+  const ownPorts = [addresses.data.port, addresses.admin?.port ?? addresses.data.port];
+  const found = await discover(config, env, ownPorts);
+  for (const { name, type, baseUrl, models } of found) {
+    if (byName.has(name)) continue;
+    const provider = createProvider({ name, type, baseUrl, models }, { version });
+    providers.push(provider);
+    byName.set(name, provider);
+    notes.set(name, `local server at ${baseUrl}`);
+  }
+  // Built-in models and local servers list at once; vendors may take their time, and the banner does not wait for them.
+  const refreshed = catalog.refresh(shutdown.signal);
+  await Promise.race([refreshed, new Promise((resolve) => setTimeout(resolve, firstListMs).unref())]);
+  const refreshing = setInterval(() => void catalog.refresh(shutdown.signal), config.discovery.refresh_seconds * 1_000);
+  refreshing.unref();
+
+  const scheme = tls === undefined ? "http" : "https";
+  return {
+    dataUrl: urlOf(scheme, addresses.data),
+    adminUrl: urlOf(scheme, addresses.admin ?? addresses.data),
+    providers: providers.map(({ name }) => ({ name, note: notes.get(name) ?? "", models: countModels(catalog.list(), name) })),
+    localServers: found.map(({ name }) => name),
+    authEnabled: access.enabled,
+    async stop() {
+      await server.stop();
+      shutdown.abort();
+      clearInterval(refreshing);
+      access.close();
+      await closeAll(providers);
+    },
+  };
+}
+
+/** How long the start waits for lists of models. */
+const firstListMs = 500;
+
+async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ providers: Provider[]; notes: Map<string, string> }> {
+  const notes = new Map<string, string>();
+  const settings = new Map<string, ProviderSettings>();
+  for (const found of settingsFromEnvironment(env)) {
+    settings.set(found.name, found);
+    notes.set(found.name, "key in the environment");
+  }
+  for (const [name, entry] of Object.entries(config.providers)) {
+    const inherited = settings.get(name);
+    settings.delete(name);
+    if (!entry.enabled) continue;
+    settings.set(name, settingsOf(name, entry, inherited));
+    notes.set(name, "configured");
+  }
+  const providers = [...settings.values()].map((entry) => createProvider(entry, { version }));
+  if (config.local_embeddings.enabled && !settings.has("local") && (await localEmbeddingsAvailable())) {
+    providers.push(createLocalEmbeddings());
+    notes.set("local", "built in: sentence embeddings");
+  }
+  if (config.sim.enabled && !settings.has("sim")) {
+    providers.push(createSimProvider());
+    notes.set("sim", "built in: simulated models");
+  }
+  return { providers, notes };
+}
+
+/** What configuration says over what the environment says. */
+function settingsOf(name: string, entry: ProviderConfig, inherited: ProviderSettings | undefined): ProviderSettings {
+  return {
+    name,
+    type: entry.type ?? inherited?.type,
+    apiKey: entry.api_key ?? inherited?.apiKey,
+    baseUrl: entry.base_url ?? inherited?.baseUrl,
+    apiVersion: entry.api_version ?? inherited?.apiVersion,
+    headers: mapValues(entry.headers, (value) => value.reveal()),
+    models: entry.models,
+    timeouts: {
+      connectMs: entry.connect_timeout_seconds * 1_000,
+      firstByteMs: entry.first_byte_timeout_seconds * 1_000,
+      idleMs: entry.idle_timeout_seconds * 1_000,
+      totalMs: entry.total_timeout_seconds * 1_000,
+    },
+    poolSize: entry.pool_size,
+  };
+}
+
+function configuredModels(config: Config): Record<string, readonly string[]> {
+  return Object.fromEntries(
+    Object.entries(config.providers).flatMap(([name, { models }]) => (models === undefined ? [] : [[name, models] as const])),
+  );
+}
+
+async function discover({ discovery }: Config, env: NodeJS.ProcessEnv, ownPorts: readonly number[]): Promise<DiscoveredServer[]> {
+  if (!discovery.enabled) return [];
+  const servers = wellKnownServers(env).flatMap((server) => {
+    const change = discovery.servers[server.type];
+    return change?.enabled === false ? [] : [{ ...server, baseUrl: change?.base_url ?? server.baseUrl }];
+  });
+  return discoverLocalServers({ env, ownPorts, timeoutMs: discovery.timeout_ms, servers });
+}
+
+/** The data port: preflights, health, then the RPCs, and the HTTP surfaces for the rest. */
+function createDataHandler({ cors: { origins } }: ServerConfig, health: HealthTable, rpc: NodeHandler): NodeHandler {
+  const cors = createCors({ origins, inboundHeaders });
+  const answerHealth = createHealthHandler({ health });
+  return (request, response) => {
+    if (!cors(request, response) && !answerHealth(request, response)) rpc(request, response);
+  };
+}
+
+function serverLimits(server: ServerConfig): ServerLimits {
+  return {
+    headerBytes: server.max_header_bytes,
+    headerFields: server.max_headers,
+    urlBytes: server.max_url_bytes,
+    headerTimeoutMs: server.headers_timeout_seconds * 1_000,
+    bodyTimeoutMs: server.body_timeout_seconds * 1_000,
+    idleTimeoutMs: server.idle_timeout_seconds * 1_000,
+    http1WriteStallMs: server.write_stall_h1_seconds * 1_000,
+    http2WriteStallMs: server.write_stall_h2_seconds * 1_000,
+    h2Streams: server.max_streams_per_connection,
+    connections: server.max_connections,
+    h2StreamWindowBytes: server.h2_stream_window_bytes,
+    h2ConnectionWindowBytes: server.h2_connection_window_bytes,
+    h2Resets: server.max_h2_resets,
+    h2ResetWindowMs: server.h2_reset_window_seconds * 1_000,
+    pingIntervalMs: server.h2_ping_seconds * 1_000,
+    connectionAgeMs: server.max_connection_age_seconds * 1_000,
+  };
+}
+
+function rpcLimits(server: ServerConfig, json: RpcLimits["json"]): RpcLimits {
+  return {
+    inferenceMessageBytes: server.max_body_bytes,
+    controlMessageBytes: server.max_control_message_bytes,
+    answerMessageBytes: server.max_answer_message_bytes,
+    maxTimeoutMs: server.max_timeout_seconds * 1_000,
+    json,
+  };
+}
+
+function readTls({ tls }: ServerConfig) {
+  return tls === undefined ? undefined : { cert: readFileSync(tls.cert_file), key: readFileSync(tls.key_file) };
+}
+
+function countModels(models: readonly { readonly providers: readonly string[] }[], provider: string): number {
+  return models.filter(({ providers }) => providers.includes(provider)).length;
+}
+
+function urlOf(scheme: string, { address, port }: AddressInfo): string {
+  return `${scheme}://${isIPv6(address) ? `[${address}]` : address}:${port}`;
+}
+
+async function closeAll(providers: readonly Provider[]): Promise<void> {
+  await Promise.allSettled(providers.map((provider) => provider.close()));
+}
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, convert: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, convert(value)]));
+}
