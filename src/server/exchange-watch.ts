@@ -11,8 +11,6 @@ interface Watched {
   readonly startedAt: number;
   /** When the client last stopped taking, and how long it may. */
   stalled: { readonly since: number; readonly forMs: number } | undefined;
-  /** The last look found the answer complete and the request still open. */
-  answered: boolean;
 }
 
 export interface ExchangeWatchOptions {
@@ -41,7 +39,7 @@ export class ExchangeWatch {
   }
 
   watch(request: NodeRequest, response: NodeResponse): void {
-    const watched: Watched = { request, startedAt: performance.now(), stalled: undefined, answered: false };
+    const watched: Watched = { request, startedAt: performance.now(), stalled: undefined };
     this.#open.set(response, watched);
     response.on("drain", () => {
       watched.stalled = undefined;
@@ -62,10 +60,6 @@ export class ExchangeWatch {
       if (this.#isStalled(response, watched, stallMs, now)) {
         this.#open.delete(response);
         this.#cut(response);
-      } else if ("stream" in response && response.stream?.writableFinished && !response.stream.closed) {
-        // Answered, but the client still sends: it is told to stop (RFC 9113 section 8.1).
-        if (watched.answered) response.stream.close(http2.constants.NGHTTP2_NO_ERROR);
-        watched.answered = true;
       } else if ("stream" in request && now - startedAt > limits.bodyTimeoutMs && !request.stream.readableEnded && !response.headersSent) {
         this.#open.delete(response);
         onSlowBody(request, response);

@@ -1,4 +1,5 @@
 /** What every request passes before a surface has it: the rules for its head, and the watch over its exchange. */
+import http2 from "node:http2";
 import { GatewayError } from "../core/error.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "../core/node-handler.ts";
@@ -7,6 +8,8 @@ import { ExchangeWatch } from "./exchange-watch.ts";
 import type { ServerLimits } from "./limits.ts";
 import { plainErrorHeaders, writePlainError } from "./plain-error.ts";
 import { createRequestCheck } from "./request-rules.ts";
+
+const discardMs = 100;
 
 export interface GuardOptions {
   readonly handler: NodeHandler;
@@ -17,6 +20,8 @@ export interface GuardOptions {
 
 export interface Guard {
   readonly handler: NodeHandler;
+  /** Exchanges that have no complete answer yet. */
+  running(): number;
   /** Stops the watch. */
   stop(): void;
 }
@@ -31,11 +36,13 @@ export function createGuard({ handler, limits, inboundHeaders, log }: GuardOptio
   });
 
   return {
+    running: () => watch.size,
     stop: () => watch.stop(),
     handler(request, response) {
       // Node emits what a surface wrote too late; the client has what there is.
       response.on("error", (error: Error) => log.debug("an answer could not be written", { error: error.message }));
       watch.watch(request, response);
+      discardRest(request, response);
       const refusal = check(request);
       if (refusal !== undefined) {
         sendRefusal(request, response, refusal);
@@ -49,6 +56,23 @@ export function createGuard({ handler, limits, inboundHeaders, log }: GuardOptio
       }
     },
   };
+}
+
+/**
+ * What a client still sends after its answer is read and thrown away: unread, it would block the connection for what
+ * comes next. An HTTP/2 stream is told to stop soon (RFC 9113 section 8.1); Node does that only where nothing was read.
+ */
+function discardRest(request: NodeRequest, response: NodeResponse): void {
+  const answer = "stream" in response ? response.stream : response;
+  answer.once("finish", () => {
+    if (request.readableEnded) return;
+    request.resume();
+    if (!("stream" in request)) return;
+    const { stream } = request;
+    setTimeout(() => {
+      if (!stream.closed) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    }, discardMs).unref();
+  });
 }
 
 /** Answers without a surface, and reads no more of the request. */

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { HealthTable } from "../rpc/health-table.ts";
-import { createGuard } from "./guard.ts";
+import { createGuard, type Guard } from "./guard.ts";
 import type { ServerLimits } from "./limits.ts";
 import { createOnePort, type OnePort, type TlsFiles } from "./one-port.ts";
 
@@ -52,6 +52,9 @@ export interface Server {
 const lastWordsMs = 1_000;
 /** The admin port serves short exchanges only. */
 const adminGraceMs = 500;
+/** Nothing may run at this many looks in a row: last bytes are on their way. */
+const quietLooks = 3;
+const lookMs = 30;
 
 export function createServer(options: ServerOptions): Server {
   const { drain, health, log } = options;
@@ -79,43 +82,67 @@ export function createServer(options: ServerOptions): Server {
     },
   };
 
-  function open({ handler, tls }: ListenerOptions): { readonly port: OnePort; stop(): void } {
+  function open({ handler, tls }: ListenerOptions): Listener {
     const guard = createGuard({ handler, limits: options.limits, inboundHeaders: options.inboundHeaders, log });
-    return { port: createOnePort({ handler: guard.handler, limits: options.limits, tls, log }), stop: guard.stop };
+    return { guard, port: createOnePort({ handler: guard.handler, limits: options.limits, tls, log }) };
   }
 
   async function stop(): Promise<void> {
     health.drain();
     log.info("draining", { notice_ms: drain.noticeMs, grace_ms: drain.graceMs });
-    await wait(drain.noticeMs);
+    await sleep(drain.noticeMs, hurry.signal);
     const closed = data.port.close();
-    if (!(await endsWithin(closed, drain.graceMs))) {
-      log.warn("the drain time is over; cutting what still runs");
+    if (!(await fallsQuiet(data, closed, drain.graceMs, hurry.signal))) {
+      log.warn("the drain time is over; cutting what still runs", { running: data.guard.running() });
       options.abortCalls?.();
-      await Promise.race([closed, sleep(lastWordsMs)]);
-      data.port.cut();
-      await closed;
+      await fallsQuiet(data, closed, lastWordsMs);
     }
-    data.stop();
+    await cut(data, closed);
     if (admin !== undefined) await shut(admin, adminGraceMs);
   }
+}
 
-  async function shut(listener: { readonly port: OnePort; stop(): void }, graceMs: number): Promise<void> {
-    const closed = listener.port.close();
-    await Promise.race([closed, sleep(graceMs)]);
-    listener.port.cut();
-    await closed;
-    listener.stop();
-  }
+interface Listener {
+  readonly port: OnePort;
+  readonly guard: Guard;
+}
 
-  /** Whether it ended in time; a second stop cuts the time short. */
-  async function endsWithin(closed: Promise<void>, ms: number): Promise<boolean> {
-    return Promise.race([closed.then(() => true), wait(ms).then(() => false)]);
-  }
+async function shut(listener: Listener, graceMs: number): Promise<void> {
+  const closed = listener.port.close();
+  await fallsQuiet(listener, closed, graceMs);
+  await cut(listener, closed);
+}
 
-  function wait(ms: number): Promise<void> {
-    return sleep(ms, hurry.signal);
-  }
+async function cut({ port, guard }: Listener, closed: Promise<void>): Promise<void> {
+  port.cut();
+  await closed;
+  guard.stop();
+}
+
+/**
+ * True when every connection has ended, or when those that linger (a client that never finished its request) carry no
+ * exchange; false where that took longer.
+ */
+function fallsQuiet({ guard }: Listener, closed: Promise<void>, ms: number, signal?: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    let looks = 0;
+    const look = setInterval(() => {
+      looks = guard.running() === 0 ? looks + 1 : 0;
+      if (looks === quietLooks) end(true);
+    }, lookMs);
+    const timer = setTimeout(() => end(false), ms);
+    const giveUp = (): void => end(false);
+    signal?.addEventListener("abort", giveUp, { once: true });
+    if (signal?.aborted) giveUp();
+    void closed.then(() => end(true));
+
+    function end(quiet: boolean): void {
+      clearInterval(look);
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
+      resolve(quiet);
+    }
+  });
 }
 
 /** Never keeps the process alive, never rejects. */
