@@ -28,7 +28,7 @@ export const azureOpenAi: ProviderKind = {
     return createFromSetup(setup, {
       baseUrl,
       codec: createOpenAiChatCodec({ sendUser: "user", ...quirks }),
-      embedCodec: createOpenAiEmbeddingsCodec(),
+      embedCodec: createOpenAiEmbeddingsCodec({ sendUser: true }),
       writePath: (path, { model }) => {
         if (dated.test(apiVersion)) return `/openai/deployments/${encodeURIComponent(model)}${path}?api-version=${apiVersion}`;
         return `/openai/v1${path}${apiVersion === "preview" ? "?api-version=preview" : ""}`;

@@ -3,6 +3,7 @@
  * refusals show them; what is not stated is what most such servers do (`compatibleQuirks`).
  */
 import type { OpenAiChatQuirks } from "../codecs/openai-chat/index.ts";
+import type { OpenAiEmbeddingsQuirks } from "../codecs/openai-embeddings/index.ts";
 import type { TraitRule } from "./model-traits.ts";
 
 export interface CompatibleVendor {
@@ -15,8 +16,8 @@ export interface CompatibleVendor {
   readonly local?: boolean;
   /** Path of the list of models; absent: `/models`; null: it has none. */
   readonly listPath?: string | null;
-  /** Has `/embeddings`. */
-  readonly embeddings?: boolean;
+  /** Has `/embeddings`, with these differences. */
+  readonly embeddings?: OpenAiEmbeddingsQuirks;
   readonly quirks?: OpenAiChatQuirks;
   /** Bare model names that are this vendor's alone. */
   readonly claims?: RegExp;
@@ -34,6 +35,11 @@ export const compatibleQuirks: OpenAiChatQuirks = {
   outputModalities: [],
   cacheField: "none",
 };
+
+/** Token ids are of one tokenizer: only servers that run the model of that tokenizer take them. */
+const textsOnly: OpenAiEmbeddingsQuirks = { tokens: false };
+/** Vectors as numbers: base64 is not documented. */
+const numbersOnly: OpenAiEmbeddingsQuirks = { tokens: false, base64: false };
 
 const openWeightSampling = ["top_k", "min_p", "repetition_penalty"] as const;
 
@@ -53,7 +59,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "mistral",
     baseUrl: "https://api.mistral.ai/v1",
     keys: ["MISTRAL_API_KEY"],
-    embeddings: true,
+    embeddings: { tokens: false, base64: false, dimensions: false },
     claims: /^(?:mistral-|ministral-|codestral|devstral-|magistral-|pixtral-|voxtral-|open-mi)[^/:]*$/,
     // https://docs.mistral.ai/api: fields it does not know answer 422; usage comes unasked.
     quirks: {
@@ -105,7 +111,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "openrouter",
     baseUrl: "https://openrouter.ai/api/v1",
     keys: ["OPENROUTER_API_KEY"],
-    embeddings: true,
+    embeddings: {},
     // https://openrouter.ai/docs/api-reference/parameters
     quirks: {
       reasoningField: "reasoning",
@@ -121,14 +127,14 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "together",
     baseUrl: "https://api.together.xyz/v1",
     keys: ["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"],
-    embeddings: true,
+    embeddings: textsOnly,
     quirks: { nativeFields: openWeightSampling },
   },
   {
     type: "fireworks",
     baseUrl: "https://api.fireworks.ai/inference/v1",
     keys: ["FIREWORKS_API_KEY"],
-    embeddings: true,
+    embeddings: textsOnly,
     quirks: { nativeFields: openWeightSampling, grammarField: "response_format", reasoningField: "reasoning_content", sendUser: "user" },
   },
   {
@@ -155,13 +161,13 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "nvidia",
     baseUrl: "https://integrate.api.nvidia.com/v1",
     keys: ["NVIDIA_API_KEY"],
-    embeddings: true,
+    embeddings: textsOnly,
   },
   {
     type: "deepinfra",
     baseUrl: "https://api.deepinfra.com/v1/openai",
     keys: ["DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"],
-    embeddings: true,
+    embeddings: numbersOnly,
     quirks: { nativeFields: openWeightSampling },
   },
   {
@@ -186,16 +192,17 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     baseUrl: "https://open.bigmodel.cn/api/paas/v4",
     keys: ["ZHIPU_API_KEY", "ZHIPUAI_API_KEY"],
     listPath: null,
-    embeddings: true,
+    embeddings: { tokens: false, encodingFormat: false, maxInputs: 64 },
     claims: /^(?:glm-|embedding-[23]$)[^/:]*$/,
     quirks: { reasoningField: "reasoning_content", jsonSchema: false, maxStops: 1, maxTemperature: 1 },
   },
   {
     type: "dashscope",
     baseUrl: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    // https://help.aliyun.com/zh/model-studio/text-embedding-synchronous-api: ten texts, numbers only.
     keys: ["DASHSCOPE_API_KEY"],
     listPath: null,
-    embeddings: true,
+    embeddings: { tokens: false, base64: false, maxInputs: 10 },
     claims: /^(?:qwen|qwq-|qvq-)[^/:]*$/,
     quirks: { nativeFields: ["top_k", "repetition_penalty"], inputAudio: true },
     models: [{ pattern: /^text-embedding-v[34]/, traits: { embeddingDimensions: 1_024 } }],
@@ -209,14 +216,14 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "sambanova",
     baseUrl: "https://api.sambanova.ai/v1",
     keys: ["SAMBANOVA_API_KEY"],
-    embeddings: true,
+    embeddings: numbersOnly,
     quirks: { nativeFields: ["top_k"] },
   },
   {
     type: "novita",
     baseUrl: "https://api.novita.ai/openai/v1",
     keys: ["NOVITA_API_KEY"],
-    embeddings: true,
+    embeddings: numbersOnly,
     quirks: { nativeFields: openWeightSampling },
   },
   {
@@ -229,14 +236,14 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "nebius",
     baseUrl: "https://api.tokenfactory.nebius.com/v1",
     keys: ["NEBIUS_API_KEY"],
-    embeddings: true,
+    embeddings: numbersOnly,
     quirks: { nativeFields: ["top_k"] },
   },
   {
     type: "siliconflow",
     baseUrl: "https://api.siliconflow.com/v1",
     keys: ["SILICONFLOW_API_KEY"],
-    embeddings: true,
+    embeddings: textsOnly,
     quirks: { nativeFields: ["top_k", "min_p"], reasoningField: "reasoning_content" },
   },
   {
@@ -245,7 +252,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     // GITHUB_TOKEN stands in many environments for other ends.
     keys: ["GITHUB_MODELS_TOKEN"],
     listPath: null,
-    embeddings: true,
+    embeddings: {},
     quirks: { maxTokensField: "max_completion_tokens", developerRole: true },
   },
   {
@@ -253,7 +260,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     baseUrl: "https://api.cohere.ai/compatibility/v1",
     keys: ["COHERE_API_KEY", "CO_API_KEY"],
     listPath: null,
-    embeddings: true,
+    embeddings: { tokens: false, maxInputs: 96 },
     claims: /^(?:command-|c4ai-|embed-(?:v4|english|multilingual))[^/:]*$/,
     // https://docs.cohere.com/docs/compatibility-api
     quirks: {
@@ -280,7 +287,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     type: "vercel",
     baseUrl: "https://ai-gateway.vercel.sh/v1",
     keys: ["AI_GATEWAY_API_KEY", "VERCEL_AI_GATEWAY_API_KEY"],
-    embeddings: true,
+    embeddings: {},
     quirks: { reasoningField: "reasoning" },
   },
   {
@@ -296,7 +303,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     baseUrl: "http://127.0.0.1:11434/v1",
     keys: ["OLLAMA_API_KEY"],
     local: true,
-    embeddings: true,
+    embeddings: textsOnly,
     // https://github.com/ollama/ollama/blob/main/docs/openai.md: images as data only.
     quirks: { imageUrls: false, reasoningField: "reasoning" },
   },
@@ -305,7 +312,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     baseUrl: "http://127.0.0.1:8080/v1",
     keys: ["LLAMA_API_KEY"],
     local: true,
-    embeddings: true,
+    embeddings: textsOnly,
     quirks: { nativeFields: ["top_k", "min_p"], reasoningField: "reasoning_content", inputAudio: true },
   },
   {
@@ -313,7 +320,7 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     baseUrl: "http://127.0.0.1:8000/v1",
     keys: ["VLLM_API_KEY"],
     local: true,
-    embeddings: true,
+    embeddings: {},
     quirks: { nativeFields: openWeightSampling, reasoningField: "reasoning_content", inputAudio: true },
   },
   {
@@ -321,9 +328,9 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     baseUrl: "http://127.0.0.1:1234/v1",
     keys: ["LM_API_TOKEN", "LMSTUDIO_API_KEY"],
     local: true,
-    embeddings: true,
+    embeddings: textsOnly,
     quirks: { nativeFields: ["top_k"], imageUrls: false },
   },
   // Any other server, by its address.
-  { type: "openai-compatible", keys: [], embeddings: true },
+  { type: "openai-compatible", keys: [], embeddings: {} },
 ];

@@ -9,7 +9,7 @@ import { bearer, createFromSetup, type ProviderKind } from "./provider-kind.ts";
 export const compatible: readonly ProviderKind[] = compatibleVendors.map(createKind);
 
 function createKind(vendor: CompatibleVendor): ProviderKind {
-  const { type, baseUrl, keys, claims, listPath = "/models", local = false } = vendor;
+  const { type, baseUrl, keys, claims, embeddings, listPath = "/models", local = false } = vendor;
   // `github-models` has GITHUB_MODELS_BASE_URL.
   const variable = `${type.toUpperCase().replaceAll("-", "_")}_BASE_URL`;
   return {
@@ -23,7 +23,7 @@ function createKind(vendor: CompatibleVendor): ProviderKind {
     create: (setup) =>
       createFromSetup(setup, {
         codec: createOpenAiChatCodec({ ...compatibleQuirks, ...vendor.quirks, ...setup.settings.quirks }),
-        ...(vendor.embeddings === true ? { embedCodec: createOpenAiEmbeddingsCodec() } : {}),
+        ...(embeddings === undefined ? {} : { embedCodec: createOpenAiEmbeddingsCodec(embeddings) }),
         ...(listPath === null ? {} : { listing: { path: () => listPath, read: readOpenAiModels } }),
         traits: createTraits(vendor.models ?? []),
         ...(claims === undefined ? {} : { claims: (model: string) => claims.test(model) }),

@@ -243,7 +243,7 @@ class HttpUpstream {
   async #post(written: UpstreamRequest, target: Target, call: AttemptCall, signal: AbortSignal, stream: boolean): Promise<HttpReply> {
     const { writePath, joinedHeaders } = this.#options;
     const own = {
-      accept: stream ? "text/event-stream" : "application/json",
+      accept: stream ? "text/event-stream, application/json" : "application/json",
       "content-type": "application/json",
       ...(call.traceparent === "" ? {} : { traceparent: call.traceparent }),
       ...written.headers,

@@ -20,7 +20,7 @@ export const openai: ProviderKind = {
   create: (setup) =>
     createFromSetup(setup, {
       codec: createOpenAiChatCodec({ sendUser: "user", ...setup.settings.quirks }),
-      embedCodec: createOpenAiEmbeddingsCodec(),
+      embedCodec: createOpenAiEmbeddingsCodec({ sendUser: true }),
       listing: { path: () => "/models", read: readOpenAiModels },
       traits: createTraits(openAiModels),
       claims: (model) => ownModels.test(model),

@@ -70,7 +70,7 @@ describe("generate", () => {
     expect(request?.body).toBe('{"model":"m1","stream":true}');
     const { host, connection, "content-length": length, ...sent } = request?.headers ?? {};
     expect(sent).toEqual({
-      accept: "text/event-stream",
+      accept: "text/event-stream, application/json",
       "accept-encoding": "identity",
       authorization: `Bearer ${key}`,
       "content-type": "application/json",
