@@ -2,17 +2,18 @@
  * The effective configuration: flags over environment over files over defaults. Everything that is wrong is found
  * before anything is thrown.
  */
+import { accessSync, constants } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import { Secret } from "../core/secret.ts";
 import { crossCheck, type KnownNames } from "./cross-check.ts";
 import { applyEnvironment, applyFlags, type ConfigFlags } from "./environment.ts";
 import { ConfigError, type Problem } from "./problem.ts";
-import { readConfigFiles } from "./read-file.ts";
+import { readConfigFiles, systemCode } from "./read-file.ts";
 import { resolveReferences } from "./reference.ts";
 import { type Config, configSchema } from "./schema.ts";
 import { schemaProblems } from "./schema-problems.ts";
 import { namedMapsOf } from "./schema-shape.ts";
-import { type ConfigMap, type ConfigNode, nodeAt, type Path, plainOf } from "./tree.ts";
+import { type ConfigMap, type ConfigNode, nodeAt, type Path, placeOf, plainOf } from "./tree.ts";
 
 export interface LoadOptions {
   /** File or directory, relative to `cwd`; by default what DRAGOMAN_CONFIG names, else none. */
@@ -39,7 +40,7 @@ export function loadConfig({ file, flags = {}, env, cwd, known }: LoadOptions): 
   const isNew = (problem: Problem) => !unresolved.some((before) => samePath(before.path, problem.path));
   problems.push(...unresolved, ...schemaProblems(issues, tree, configSchema).filter(isNew));
   if (known !== undefined) problems.push(...crossCheck(tree, known).filter(isNew));
-  if (data !== undefined) problems.push(...checkPorts(data));
+  if (data !== undefined) problems.push(...checkPorts(data), ...checkFiles(data, tree));
   if (problems.length > 0 || data === undefined) throw new ConfigError(inReadingOrder(problems));
   return freeze(isAbsolute(data.data_dir) ? data : { ...data, data_dir: resolve(cwd, data.data_dir) });
 }
@@ -86,6 +87,25 @@ function checkPorts({ server, auth }: Config): Problem[] {
     problems.push({ path: ["auth", "enabled"], message: "is true, but there is no key; set auth.api_keys_file or DRAGOMAN_API_KEY" });
   }
   return problems;
+}
+
+/** A file that is missing is told with everything else that is wrong, not one start later. */
+function checkFiles({ server, auth }: Config, tree: ConfigNode): Problem[] {
+  const named: readonly (readonly [Path, string | undefined])[] = [
+    [["server", "tls", "cert_file"], server.tls?.cert_file],
+    [["server", "tls", "key_file"], server.tls?.key_file],
+    [["auth", "api_keys_file"], auth.api_keys_file],
+  ];
+  return named.flatMap(([path, file]) => {
+    if (file === undefined) return [];
+    try {
+      accessSync(file, constants.R_OK);
+      return [];
+    } catch (error) {
+      const message = `names a file that cannot be read (${systemCode(error)}); check the path and its permissions`;
+      return [{ place: placeOf(tree, path, "value"), path, message }];
+    }
+  });
 }
 
 function inReadingOrder(problems: readonly Problem[]): Problem[] {
