@@ -11,6 +11,11 @@ export function legalId(id: string): string {
   return legal.test(id) ? id : legalize(id, id.length);
 }
 
+/** An id for the call that uses one of an earlier turn again, which the API refuses; `occurrence` counts from 2. */
+export function repeatedId(id: string, occurrence: number): string {
+  return legalize(`${id}#${occurrence}`, id.length);
+}
+
 /** A tool's name, likewise, of at most 128 characters. */
 export function legalToolName(name: string): string {
   return legal.test(name) && name.length <= maxNameLength ? name : legalize(name, maxNameLength - 9);

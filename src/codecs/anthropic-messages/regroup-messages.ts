@@ -6,6 +6,7 @@ import { type Message, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import type { WritableObject } from "../../core/json.ts";
 import type { TranslationReport } from "../../core/translation.ts";
+import { repeatedId } from "./legal-names.ts";
 import { formatName, textMember } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { PartWriter, type WrittenPart } from "./write-parts.ts";
@@ -54,7 +55,8 @@ export function regroupMessages(messages: readonly Message[], context: WriteCont
     return isInstruction(message) ? writeInstruction(message, path, firstTurn === -1, writer, context) : writeTurn(message, path, writer);
   });
   const exchanges = groupExchanges(entries);
-  const merged = mergeNeighbours(exchanges.flatMap((exchange) => writeExchange(exchange, context)));
+  const occurrences = new Map<string, number>();
+  const merged = mergeNeighbours(exchanges.flatMap((exchange) => writeExchange(exchange, occurrences, context)));
   checkServerTools(exchanges, context);
   if (merged.length === 0) report.refused("messages", "must hold something other than empty text");
   if (merged[0]?.role === "assistant") {
@@ -95,11 +97,13 @@ function groupExchanges(entries: readonly Entry[]): Exchange[] {
   return exchanges;
 }
 
-function writeExchange({ asked, answered }: Exchange, { report }: WriteContext): WireMessage[] {
+/** `occurrences` counts how often each call id was used so far. */
+function writeExchange({ asked, answered }: Exchange, occurrences: Map<string, number>, { report }: WriteContext): WireMessage[] {
   const askedParts = asked.flatMap(({ parts }) => parts);
   const media = askedParts.filter(({ isMedia }) => isMedia === true);
   for (const { path } of media) report.emulated(path, "moved to the next user message");
   const results = matchResults(askedParts, answered, report);
+  for (const part of askedParts) if (part.callId !== undefined) keepApart(part, part.callId, results, occurrences);
   const messages: WireMessage[] = [
     { role: "assistant", content: blocksOf(askedParts.filter(({ isMedia }) => isMedia !== true)) },
     { role: "user", content: [...blocksOf(results), ...results.flatMap(({ after = [] }) => after), ...blocksOf(media)] },
@@ -111,6 +115,16 @@ function writeExchange({ asked, answered }: Exchange, { report }: WriteContext):
     writeExtras(target, message.extrasJson, formatName, path, report);
   }
   return messages;
+}
+
+/** Some servers count their call ids anew in every turn; here they are unique in the conversation. */
+function keepApart(part: WrittenPart, callId: string, results: readonly WrittenPart[], occurrences: Map<string, number>): void {
+  const occurrence = (occurrences.get(callId) ?? 0) + 1;
+  occurrences.set(callId, occurrence);
+  if (occurrence === 1) return;
+  const id = repeatedId(callId, occurrence);
+  part.block.id = id;
+  for (const result of results) if (result.resultId === callId) result.block.tool_use_id = id;
 }
 
 /** The results in the order of their calls. */

@@ -82,8 +82,8 @@ const traits: fc.Arbitrary<ModelTraits> = fc.record(
 );
 const rest = fc.record({
   tools: fc
-    .array(fc.constantFrom("ping", "shell.run"), { maxLength: 3 })
-    .map((names) => [...new Set(names)].map((name) => ({ tool: { case: "function", value: { name } }, cache: {} }))),
+    .constantFrom([], ["ping"], ["shell.run", "ping"])
+    .map((names) => names.map((name) => ({ tool: { case: "function", value: { name } }, cache: {} }))),
   toolChoice: fc.option(
     fc.record({ mode: fc.constantFrom(...Object.values(ToolChoiceMode)), toolName: fc.constant("ping"), parallel: fc.boolean() }),
     { nil: undefined },

@@ -22,6 +22,8 @@ export function problemsOf(body: Body): string[] {
     });
     checkResults(body, index, say);
   });
+  const ids = body.messages.flatMap(({ content }) => content.flatMap(({ type, id }) => (type === "tool_use" ? [id] : [])));
+  if (new Set(ids).size !== ids.length) say("messages: tool_use ids must be unique");
   for (const block of body.system ?? []) if (block.type !== "text" || isBlank(block.text)) say("system: only text that says something");
   for (const tool of body.tools ?? []) {
     if (!nameShape.test(String(tool.name))) say(`tools: name ${tool.name}`);
@@ -72,7 +74,6 @@ function checkResults(body: Body, index: number, say: (problem: string) => void)
   const idsOf = (at: number, type: string, member: string) =>
     (body.messages[at]?.content ?? []).filter((block) => block.type === type).map((block) => String(block[member]));
   const calls = idsOf(index, "tool_use", "id");
-  if (new Set(calls).size !== calls.length) say(`messages.${index}: ids must be unique`);
   const answers = idsOf(index + 1, "tool_result", "tool_use_id");
   for (const id of calls) if (!answers.includes(id)) say(`messages.${index}: tool_use ${id} without tool_result`);
   const asked = idsOf(index - 1, "tool_use", "id");

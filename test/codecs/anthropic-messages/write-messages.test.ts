@@ -184,6 +184,17 @@ describe("calls and results", () => {
     expect(problemsOf(json)).toEqual([]);
   });
 
+  test("an id that is used again in a later turn is kept apart, with its result", () => {
+    const messages = [user("x"), assistant(call("call_0")), result("call_0", "1"), assistant(call("call_0")), result("call_0", "2")];
+    const { json, refused } = write({ messages });
+    expect(refused).toEqual([]);
+    expect(json.messages[1]?.content[0]?.id).toBe("call_0");
+    const second = String(json.messages[3]?.content[0]?.id);
+    expect(second).toMatch(/^call_0_[0-9a-f]{8}$/);
+    expect(json.messages[4]?.content[0]).toMatchObject({ tool_use_id: second, content: [{ text: "2" }] });
+    expect(problemsOf(json)).toEqual([]);
+  });
+
   test("results: errors, JSON, images; sound is refused", () => {
     const image = media("image", { source: { case: "data", value: png } });
     const { json } = write({
