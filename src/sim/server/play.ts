@@ -28,8 +28,8 @@ class Player {
   readonly #modes = new Set<FaultName>();
   #stream: boolean;
   #begun = false;
-  /** Frames that wait for the first token. */
-  #waiting: Frame[] = [];
+  /** What opened before the first token: the answer begins with that. */
+  readonly #waiting: ContentMove[] = [];
   #growing: { candidate: number; block: number } | undefined;
   /** The first frames with content, for what comes after the end. */
   #sample: Frame[] = [];
@@ -95,17 +95,18 @@ class Player {
   }
 
   async #write(move: ContentMove): Promise<void> {
-    const frames = this.#writer.write(move);
     if (move.is === "open") this.#growing = move.kind === "text" ? { candidate: move.candidate, block: move.block } : undefined;
     if (move.is === "close") this.#growing = undefined;
-    if (!this.#stream) return;
-    if (move.is === "grow" && this.#sample.length === 0) this.#sample = frames;
-    if (!this.#begun && move.is === "open") {
-      this.#waiting.push(...frames);
-      return;
+    if (!this.#stream) {
+      this.#writer.write(move);
+    } else if (!this.#begun && move.is === "open") {
+      this.#waiting.push(move);
+    } else {
+      await this.#begin();
+      const frames = this.#writer.write(move);
+      if (move.is === "grow" && this.#sample.length === 0) this.#sample = frames;
+      await this.#outlet.frames(frames);
     }
-    await this.#begin();
-    await this.#outlet.frames(frames);
   }
 
   async #begin(): Promise<void> {
@@ -113,9 +114,9 @@ class Player {
     this.#begun = true;
     const type = this.#reading.array ? "application/json" : "text/event-stream; charset=utf-8";
     this.#exchange.head(200, { "content-type": type, "cache-control": "no-cache" });
-    const usage = this.#usage(this.#counts(false));
-    await this.#outlet.frames([...this.#writer.begin(usage), ...this.#waiting]);
-    this.#waiting = [];
+    const frames = this.#writer.begin(this.#usage(this.#counts(false)));
+    for (const move of this.#waiting) frames.push(...this.#writer.write(move));
+    await this.#outlet.frames(frames);
   }
 
   async #fail(error: { status: number; type?: string; code?: string; message?: string; retryAfter?: string }): Promise<void> {

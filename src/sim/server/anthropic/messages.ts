@@ -51,8 +51,6 @@ class MessagesWriter implements AnswerWriter {
   readonly #reading: Reading;
   readonly #fold = new AnswerFold();
   readonly #id = newId("msg_");
-  /** Blocks that were stopped. */
-  readonly #stopped = new Set<number>();
 
   constructor(reading: Reading) {
     this.#reading = reading;
@@ -85,7 +83,6 @@ class MessagesWriter implements AnswerWriter {
   }
 
   #close(block: FoldedBlock, index: number): Frame[] {
-    this.#stopped.add(index);
     const stop = frame("content_block_stop", { index });
     if (block.kind !== "reasoning") return [stop];
     if (block.redacted) {

@@ -1,0 +1,160 @@
+/** Gemini generateContent and streamGenerateContent, as they answer. */
+import type { Counts } from "../../compose.ts";
+import type { FinishWord } from "../../script.ts";
+import type { JsonObject } from "../../shape.ts";
+import { AnswerFold, type FoldedBlock, type FoldedCandidate } from "../answer-fold.ts";
+import { newId } from "../ids.ts";
+import { noteScripted } from "../issued.ts";
+import type { Problem } from "../problem.ts";
+import type { AnswerWriter, ContentMove, Frame, Reading, Wire } from "../wire.ts";
+import { readGenerate } from "./read.ts";
+import { geminiVendor } from "./vendor.ts";
+
+export const generateWire: Wire = {
+  format: "gemini",
+  family: "gemini",
+  lineEnd: "\r\n",
+  interleave: false,
+  callIdPrefix: "sim-call-",
+  vendor: geminiVendor,
+  read: readGenerate,
+  writer: (reading) => new GenerateWriter(reading),
+  usage: generateUsage,
+};
+
+const finishWords: Readonly<Record<FinishWord, string>> = {
+  stop: "STOP",
+  stop_sequence: "STOP",
+  length: "MAX_TOKENS",
+  // Calls end as any answer does.
+  tool_calls: "STOP",
+  content_filter: "SAFETY",
+  refusal: "PROHIBITED_CONTENT",
+  pause: "CONTINUATION",
+};
+
+function generateUsage({ inputTokens, outputTokens, cacheReadTokens, reasoningTokens }: Counts): JsonObject {
+  return {
+    promptTokenCount: inputTokens,
+    // Thoughts stand outside.
+    candidatesTokenCount: Math.max(0, outputTokens - reasoningTokens),
+    totalTokenCount: inputTokens + outputTokens,
+    promptTokensDetails: [{ modality: "TEXT", tokenCount: inputTokens }],
+    ...(cacheReadTokens > 0 ? { cachedContentTokenCount: cacheReadTokens } : {}),
+    ...(reasoningTokens > 0 ? { thoughtsTokenCount: reasoningTokens } : {}),
+  };
+}
+
+class GenerateWriter implements AnswerWriter {
+  readonly #reading: Reading;
+  readonly #fold = new AnswerFold();
+  readonly #id = newId("");
+  /** Signature of reasoning that hangs on the next call, else on the end of the text, by candidate. */
+  readonly #signatures = new Map<number, string>();
+  /** Signatures that parts of the buffered answer carry. */
+  readonly #carried = new Map<FoldedBlock, string>();
+  /** The last chunk of each candidate waits, to carry the usage. */
+  #last: JsonObject[] = [];
+  #echoed = false;
+
+  constructor(reading: Reading) {
+    this.#reading = reading;
+  }
+
+  begin(): Frame[] {
+    return [];
+  }
+
+  write(move: ContentMove): Frame[] {
+    if (move.is === "close" && move.signature !== undefined) noteScripted("gemini", move.signature);
+    this.#fold.add(move);
+    if (move.is === "finish") {
+      const signature = this.#signatures.get(move.candidate);
+      // Streamed text carries it in an empty part at the end, the buffered answer on the text itself.
+      const parts = signature === undefined ? [{ text: "" }] : [{ text: "", thoughtSignature: signature }];
+      const text = this.#fold.candidates[move.candidate]?.blocks.findLast(({ kind }) => kind === "text");
+      if (text !== undefined) this.#carry(move.candidate, text);
+      this.#last.push({ content: { parts, role: "model" }, finishReason: finishWords[move.reason], index: move.candidate });
+      return [];
+    }
+    const block = this.#fold.block(move.candidate, move.block);
+    if (block.kind === "call") {
+      // A call comes whole, in one part.
+      if (move.is !== "close") return [];
+      this.#carry(move.candidate, block);
+      return [this.#chunk(move.candidate, this.#part(block))];
+    }
+    if (move.is === "close") {
+      if (block.kind === "reasoning" && move.signature !== undefined) this.#signatures.set(move.candidate, move.signature);
+      return [];
+    }
+    if (move.is === "open" || move.hidden) return [];
+    return [this.#chunk(move.candidate, block.kind === "reasoning" ? { text: move.text, thought: true } : { text: move.text })];
+  }
+
+  end(usage: JsonObject | undefined): Frame[] {
+    return this.#last.map((candidate) =>
+      this.#frame({ candidates: [candidate], ...(usage === undefined ? {} : { usageMetadata: usage }) }),
+    );
+  }
+
+  usageOnly(usage: JsonObject): Frame[] {
+    return [this.#frame({ usageMetadata: usage })];
+  }
+
+  error(problem: Problem): Frame[] {
+    return [{ data: geminiVendor.error(problem) }];
+  }
+
+  keepAlive(): Frame[] {
+    return [];
+  }
+
+  body(usage: JsonObject | undefined): JsonObject {
+    return {
+      candidates: this.#fold.candidates.map((candidate, index) => this.#candidate(candidate, index)),
+      ...(usage === undefined ? {} : { usageMetadata: usage }),
+      modelVersion: this.#reading.model,
+      responseId: this.#id,
+      ...this.#reading.unknown,
+    };
+  }
+
+  /** Whoever takes the signature takes it alone: of several calls in a row the first. */
+  #carry(candidate: number, block: FoldedBlock): void {
+    const signature = this.#signatures.get(candidate);
+    if (signature !== undefined) this.#carried.set(block, signature);
+    this.#signatures.delete(candidate);
+  }
+
+  #part(block: FoldedBlock): JsonObject {
+    const signature = this.#carried.get(block);
+    const signed = signature === undefined ? {} : { thoughtSignature: signature };
+    if (block.kind === "call") return { functionCall: { id: block.id, name: block.name, args: readArguments(block.text) }, ...signed };
+    return block.kind === "reasoning" ? { text: block.text, thought: true } : { text: block.text, ...signed };
+  }
+
+  #candidate({ blocks, finish }: FoldedCandidate, index: number): JsonObject {
+    const shown = blocks.filter(({ kind, text }) => kind === "call" || text !== "");
+    return { content: { parts: shown.map((block) => this.#part(block)), role: "model" }, finishReason: finishWords[finish], index };
+  }
+
+  #chunk(index: number, part: JsonObject): Frame {
+    return this.#frame({ candidates: [{ content: { parts: [part], role: "model" }, index }] });
+  }
+
+  #frame(data: JsonObject): Frame {
+    const echo = this.#echoed ? {} : this.#reading.unknown;
+    this.#echoed = true;
+    return { data: { ...data, modelVersion: this.#reading.model, responseId: this.#id, ...echo } };
+  }
+}
+
+/** Arguments that are no JSON object (a script may write such) come as the vendor would never write them. */
+function readArguments(text: string): unknown {
+  try {
+    return JSON.parse(text === "" ? "{}" : text);
+  } catch {
+    return { _raw: text };
+  }
+}
