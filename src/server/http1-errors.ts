@@ -7,6 +7,8 @@ import { writeRawError } from "./plain-error.ts";
 interface ParserError extends Error {
   readonly code?: string;
   readonly rawPacket?: Buffer;
+  /** How much of the packet the parser had taken. */
+  readonly bytesParsed?: number;
 }
 
 /** Answers and closes. `answering` says that an answer is already on the wire: then nothing more can be said. */
@@ -22,7 +24,7 @@ function refusalOf(error: ParserError): GatewayError {
   switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
       // Not one line was complete: it is the URL that is too long.
-      return error.rawPacket?.includes("\n") === false
+      return error.rawPacket?.subarray(0, error.bytesParsed).includes("\n") === false
         ? refuse(414, "the URL is too long")
         : refuse(431, "the request's headers are too large");
     case "HPE_CHUNK_EXTENSIONS_OVERFLOW":

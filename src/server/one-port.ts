@@ -209,6 +209,11 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
       clearTimeout(timer);
       socket.off("readable", onReadable);
       socket.off("end", onEnd);
+      // Node's HTTP/1.1 parser knows this method too, and then waits for ever for the rest of a preface.
+      if (!matches && head.subarray(0, 4).equals(preface.subarray(0, 4))) {
+        answerClientError(new Error("not an HTTP/2 preface"), socket, false);
+        return;
+      }
       socket.unshift(head);
       if (!matches) {
         startHttp1(socket);
