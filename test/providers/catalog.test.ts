@@ -97,6 +97,13 @@ describe("createCatalog", () => {
     expect(catalog.list().map(({ id }) => id)).toEqual(["later", "m"]);
   });
 
+  test("built-in models are named with their provider, and never stand for a bare name", async () => {
+    const catalog = createCatalog([offering("sim", () => ["echo"], { listsFullNames: true }), offering("a", () => ["m"])]);
+    await catalog.refresh();
+    expect(catalog.list().map(({ id }) => id)).toEqual(["m", "sim/echo"]);
+    expect(catalog.find("echo")).toEqual([]);
+  });
+
   test("joins a refresh that is running", async () => {
     let asked = 0;
     const catalog = createCatalog([offering("a", () => [`m${++asked}`])]);
