@@ -3,6 +3,7 @@ import http2 from "node:http2";
 import { GatewayError } from "../core/error.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "../core/node-handler.ts";
+import { idsWithoutCall } from "../rpc/call-ids.ts";
 import { sendRpcRefusal } from "../rpc/refusal.ts";
 import { ExchangeWatch } from "./exchange-watch.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -81,7 +82,14 @@ export function sendRefusal(request: NodeRequest, response: NodeResponse, error:
   if (!("stream" in response)) response.shouldKeepAlive = false;
   if (sendRpcRefusal(request, response, error)) return;
   const body = writePlainError(error);
-  const headers = { ...plainErrorHeaders(error), "content-length": Buffer.byteLength(body) };
+  const sent = request.headers["x-request-id"];
+  const { requestId, clientRequestId } = idsWithoutCall(typeof sent === "string" ? sent : undefined);
+  const headers = {
+    ...plainErrorHeaders(error),
+    "x-request-id": clientRequestId,
+    "x-dragoman-request-id": requestId,
+    "content-length": Buffer.byteLength(body),
+  };
   if ("stream" in response) response.writeHead(error.status, headers).end(body);
   else response.writeHead(error.status, headers).end(body);
 }

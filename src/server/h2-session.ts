@@ -18,8 +18,9 @@ export function limitSession(session: ServerHttp2Session, limits: ServerLimits, 
     });
   });
 
-  // Without a listener this would only stop a timer; with one, an idle connection ends by GOAWAY.
-  session.setTimeout(limits.idleTimeoutMs, () => {
+  // A listener given to setTimeout would hear only the first timeout, which may fall on a running stream.
+  session.setTimeout(limits.idleTimeoutMs);
+  session.on("timeout", () => {
     if (streams === 0) session.close();
   });
 

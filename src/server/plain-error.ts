@@ -4,8 +4,7 @@ import type { GatewayError } from "../core/error.ts";
 
 /** The body: code, message, type, and beside them the kind of error. */
 export function writePlainError(error: GatewayError): string {
-  const type = error.status >= 500 ? "server_error" : "invalid_request_error";
-  return JSON.stringify({ error: { code: null, message: error.message, type }, error_kind: kindOf(error) });
+  return JSON.stringify({ error: { code: null, message: error.message, type: typeOf(error) }, error_kind: kindOf(error) });
 }
 
 export function plainErrorHeaders(error: GatewayError): OutgoingHttpHeaders {
@@ -25,7 +24,13 @@ export function writeRawError(error: GatewayError): string {
   return `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? "Error"}\r\n${lines.join("")}\r\n${body}`;
 }
 
+function typeOf({ status }: GatewayError): string {
+  if (status === 401 || status === 403) return "auth_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
 function kindOf(error: GatewayError): string {
+  if (error.status === 401 || error.status === 403) return "auth_failed";
   if (error.reason === "too_large") return "payload_too_large";
   return error.status >= 500 ? "internal_error" : "invalid_request";
 }

@@ -1,8 +1,8 @@
 /** Clients that are slow, silent or violent (reliability.md CL3, CL6, CL10, CL15, CL16). Times are scaled down. */
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
-import type { Writable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { type FakeGateway, startGateway, stopAll, until } from "../rpc/fake-gateway.ts";
 import { connectFrames, exchange, frame, literals, opening, parseAnswer } from "./raw-client.ts";
@@ -69,10 +69,7 @@ describe("slow clients", () => {
       limits: { http1WriteStallMs: 100, http2WriteStallMs: 100 },
       fallback: (_request, response) => {
         const chunk = Buffer.alloc(8_192, 0x20);
-        const writable: Writable = "stream" in response ? response.stream : response;
-        response.statusCode = 200;
-        response.setHeader("content-type", "application/octet-stream");
-        response.flushHeaders();
+        const writable = response as ServerResponse; // HTTP/2 answers have the same write
         const pump = () => {
           while (written < 400 << 20 && !writable.destroyed) {
             written += chunk.length;
@@ -105,14 +102,35 @@ describe("slow clients", () => {
     await serves(gateway);
   });
 
-  test("an idle connection ends, HTTP/2 by GOAWAY", async () => {
-    const gateway = await startGateway({ limits: { idleTimeoutMs: 60 } });
-    const { socket, frames, closed } = connectFrames(gateway.port);
-    socket.write(opening);
-    await closed;
-    expect(frames.map(({ type }) => type)).toContain(goaway);
-    const kept = await exchange(gateway.port, "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
-    expect(kept).toContain("OK");
+  test("an idle connection ends, HTTP/2 by GOAWAY, but not while a stream waits for its upstream", async () => {
+    const gateway = await startGateway({
+      limits: { idleTimeoutMs: 60 },
+      fallback: (_request, response) => void setTimeout(() => (response as ServerResponse).end("late"), 200),
+    });
+    const session = http2.connect(gateway.url);
+    const stream = session.request({ ":path": "/slow" });
+    stream.setEncoding("utf8");
+    const [text] = (await once(stream, "data")) as [string];
+    expect(text).toBe("late");
+    await once(session, "goaway");
+    await once(session, "close");
+    // Node allows a second more than it tells HTTP/1.1 clients.
+    await exchange(gateway.port, "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+  });
+
+  test("an old HTTP/1.1 connection ends with its next answer", async () => {
+    const gateway = await startGateway({ limits: { connectionAgeMs: 40 } });
+    const socket = net.connect(gateway.port, "127.0.0.1");
+    socket.setEncoding("latin1");
+    const ask = async () => {
+      socket.write("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+      const [answer] = (await once(socket, "data")) as [string];
+      return answer.toLowerCase();
+    };
+    expect(await ask()).toContain("connection: keep-alive");
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(await ask()).toContain("connection: close");
+    socket.destroy();
   });
 
   test("an old connection is asked to end, running streams finish", async () => {
