@@ -94,8 +94,8 @@ function writeUrl(url: string, media: Media, path: string, context: WriteContext
 }
 
 function fileData(fileUri: string, { mimeType }: Media, path: string, { report }: WriteContext): WritableObject {
-  const said = mimeType.toLowerCase();
-  if (said !== "") return { fileData: { mimeType: aliases[said] ?? said, fileUri } };
+  const said = registeredType(mimeType);
+  if (said !== "") return { fileData: { mimeType: said, fileUri } };
   const extension = /\.([a-z0-9]{2,5})(?:[?#]|$)/i.exec(fileUri)?.[1]?.toLowerCase() ?? "";
   const guessed = typesByExtension[extension];
   if (guessed === undefined) return { fileData: { fileUri } };
@@ -105,15 +105,19 @@ function fileData(fileUri: string, { mimeType }: Media, path: string, { report }
 
 /** What the bytes are; else what the client says. Empty where neither is known. */
 function dataType({ mimeType }: Media, data: Uint8Array, path: string, { report }: WriteContext): string {
-  const said = mimeType.toLowerCase().trim();
-  const named = aliases[said] ?? said;
+  const named = registeredType(mimeType);
   const sniffed = sniffMediaType(data);
   if (sniffed === undefined) {
     if (!named.includes("/")) report.refused(`${path}.mime_type`, "must be a media type such as image/png: the content does not tell");
     return named.includes("/") ? named : "";
   }
-  if (sniffed !== named) report.coerced(`${path}.mime_type`, sniffed);
+  if (sniffed !== named.toLowerCase()) report.coerced(`${path}.mime_type`, sniffed);
   return sniffed;
+}
+
+function registeredType(mimeType: string): string {
+  const said = mimeType.trim();
+  return aliases[said.toLowerCase()] ?? said;
 }
 
 function writeDetail({ detail }: Media, part: WritableObject, path: string, { report, target }: WriteContext): void {
