@@ -55,6 +55,7 @@ export function createSimProvider(options: SimProviderOptions = {}): Provider {
 
 class SimProvider implements Provider {
   readonly name: string;
+  readonly listsFullNames = true;
   readonly #pace: Pace;
   readonly #dimensions: number;
   readonly #clock: Clock;
