@@ -106,7 +106,7 @@ function describeModels(listed: readonly ListedModel[]): string {
   const rows = listed.map(({ id = "", kinds = [], providers = [], isRoute = false, routingStrategy = "", contextWindow }) => [
     id,
     kinds.map((kind) => kind.replace(/^MODEL_KIND_/, "").toLowerCase()).join(",") || "-",
-    isRoute ? [routingStrategy || "alias", ...providers].join(": ") : providers.join(",") || "-",
+    isRoute ? `${routingStrategy || "alias"} of ${providers.join(",")}` : providers.join(",") || "-",
     contextWindow === undefined ? "-" : String(contextWindow),
   ]);
   return table([["MODEL", "KIND", "PROVIDER", "CONTEXT"], ...rows]);
