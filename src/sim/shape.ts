@@ -68,8 +68,8 @@ function bounds(min: number | undefined, max: number | undefined): { min?: numbe
   return { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
 }
 
-/** A place: member names, list indexes, and the variants that were taken on the way. */
-export type Path = readonly (string | number | { readonly variant: string })[];
+/** A place: member names, list indexes, the variants that were taken on the way, and entries of maps with their number. */
+export type Path = readonly (string | number | { readonly variant: string } | { readonly entry: string; readonly index: number })[];
 
 export interface Issue {
   readonly kind: "unknown" | "missing" | "type" | "word" | "low" | "high" | "short" | "long" | "pattern" | "variant";
@@ -108,7 +108,9 @@ function* issuesOf(value: unknown, shape: Shape, path: Path, options: CheckOptio
       for (const [index, element] of (value as unknown[]).entries()) yield* issuesOf(element, shape.of, [...path, index], options);
       break;
     case "map":
-      for (const [name, member] of Object.entries(value as JsonObject)) yield* issuesOf(member, shape.of, [...path, name], options);
+      for (const [index, [entry, member]] of Object.entries(value as JsonObject).entries()) {
+        yield* issuesOf(member, shape.of, [...path, { entry, index }], options);
+      }
       break;
     case "object":
       yield* memberIssues(value as JsonObject, shape, path, options);
@@ -226,7 +228,10 @@ export function pathText(path: Path): string {
   let text = "";
   for (const step of path) {
     if (typeof step === "number") text += `[${step}]`;
-    else if (typeof step === "string") text += text === "" ? step : `.${step}`;
+    else {
+      const name = typeof step === "string" ? step : "entry" in step ? step.entry : undefined;
+      if (name !== undefined) text += text === "" ? name : `.${name}`;
+    }
   }
   return text;
 }

@@ -381,7 +381,7 @@ describe("gemini", () => {
     [
       "schema keywords of JSON Schema in parameters",
       declare({ type: "object", properties: { x: { type: "string", const: "a" } }, additionalProperties: false }),
-      `Invalid JSON payload received. Unknown name "const" at 'tools[0].function_declarations[0].parameters.properties.x': Cannot find field.\nInvalid JSON payload received. Unknown name "additionalProperties" at 'tools[0].function_declarations[0].parameters': Cannot find field.`,
+      `Invalid JSON payload received. Unknown name "const" at 'tools[0].function_declarations[0].parameters.properties[0].value': Cannot find field.\nInvalid JSON payload received. Unknown name "additionalProperties" at 'tools[0].function_declarations[0].parameters': Cannot find field.`,
     ],
     [
       "a list of types",

@@ -55,7 +55,7 @@ export function refuseIssues([issue]: readonly Issue[]): void {
 
 /** Steps with dots; variants that were taken stand in the path. */
 function placeOf(path: Path): string {
-  return path.map((step) => (typeof step === "object" ? step.variant : String(step))).join(".");
+  return path.map((step) => (typeof step !== "object" ? String(step) : "variant" in step ? step.variant : step.entry)).join(".");
 }
 
 function wordsOf({ kind, found, shape }: Issue): string {

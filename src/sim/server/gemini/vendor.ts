@@ -135,7 +135,10 @@ function typeName(shape: Shape, kind: Issue["kind"]): string {
 function protoPath(path: Path): string {
   const steps: (string | number)[] = [];
   for (const step of path) {
-    if (typeof step === "object") continue;
+    if (typeof step === "object") {
+      if ("entry" in step) steps.push(step.index, "value");
+      continue;
+    }
     steps.push(typeof step === "string" ? step.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) : step);
   }
   return pathText(steps);
