@@ -4,7 +4,7 @@
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Annotation, AnnotationSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
-import type { JsonObject } from "../../core/json.ts";
+import { type JsonObject, jsonText } from "../../core/json.ts";
 import { formatName, numberMember, objectMember, objectsMember, textMember } from "./wire.ts";
 
 type AnnotationInit = Omit<MessageInitShape<typeof AnnotationSchema>, "$typeName">;
@@ -72,12 +72,13 @@ export class Grounding {
   }
 
   #add(place: JsonObject, text: string, sources: AnnotationInit[]): void {
+    // A start of 0 is left out on the wire.
+    const claim = { start: numberMember(place, "startIndex") ?? 0, end: numberMember(place, "endIndex"), text, sources };
     // Chunks of a stream repeat what earlier ones said.
-    const key = JSON.stringify([place.startIndex, place.endIndex, text, sources]);
+    const key = JSON.stringify(claim);
     if (sources.length === 0 || this.#seen.has(key)) return;
     this.#seen.add(key);
-    // A start of 0 is left out on the wire.
-    this.#claims.push({ start: numberMember(place, "startIndex") ?? 0, end: numberMember(place, "endIndex"), text, sources });
+    this.#claims.push(claim);
   }
 }
 
@@ -110,7 +111,7 @@ function readSource(chunk: JsonObject): AnnotationInit {
     return { source: { case: "url", value: { url: textMember(image, "sourceUri"), title: textMember(image, "title") } } };
   }
   const [type = ""] = Object.keys(chunk);
-  return { source: { case: "opaque", value: { format: formatName, type, dataJson: JSON.stringify(chunk) } } };
+  return { source: { case: "opaque", value: { format: formatName, type, dataJson: jsonText(chunk) } } };
 }
 
 function readRetrieved(retrieved: JsonObject): AnnotationInit {

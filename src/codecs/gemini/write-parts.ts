@@ -47,6 +47,7 @@ export class PartWriter {
     };
     message.parts.forEach((part, index) => {
       const partPath = `${path}.parts[${index}]`;
+      if (this.#refuseMisplaced(part, message.role, partPath)) return;
       this.#reportUnwritten(part, partPath);
       if (part.part.case === "reasoning") {
         const { thought, signature } = this.#reasoning(part, isGeminis, partPath);
@@ -67,11 +68,16 @@ export class PartWriter {
       written.push(next);
     });
     flush();
-    if (message.role !== Role.ASSISTANT) return written;
-    return written.filter(({ path: partPath, result }) => {
-      if (result !== undefined) this.#context.report.refused(partPath, "a result stands in a user or tool message");
-      return result === undefined;
-    });
+    return written;
+  }
+
+  /** Whether a part may not stand in a message of this role. */
+  #refuseMisplaced({ part }: Part, role: Role, path: string): boolean {
+    const isModels = part.case === "toolCall" || part.case === "reasoning";
+    const isMisplaced = role === Role.ASSISTANT ? part.case === "toolResult" : isModels;
+    const place = isModels ? "an assistant message" : "a user or tool message";
+    if (isMisplaced) this.#context.report.refused(path, `stands in ${place} only`);
+    return isMisplaced;
   }
 
   /** A message of instructions: text alone, one part each. */

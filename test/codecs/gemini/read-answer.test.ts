@@ -215,6 +215,42 @@ describe("signatures", () => {
   });
 });
 
+describe("citations", () => {
+  const cited = (...chunks: unknown[]) => {
+    const [candidate] = new Fold().addAll(readFrames(streamOf(...chunks))).response().candidates;
+    return (candidate?.message?.parts ?? []).map(({ annotations }) =>
+      annotations.map(({ startIndex, endIndex, source }) => [startIndex, endIndex, source.case]),
+    );
+  };
+  const grounded = (segment: object, chunk: object) => ({
+    groundingMetadata: { groundingChunks: [chunk], groundingSupports: [{ segment, groundingChunkIndices: [0, 7] }] },
+  });
+  const web = { web: { uri: "https://example.org" } };
+  const says = (text: string, more: object = {}) => ({ candidates: [{ content: { parts: [{ text }] }, ...more }] });
+
+  test("that come before their text, or again and again, are placed once", () => {
+    const about = grounded({ endIndex: 5, text: "süße" }, web);
+    const odd = grounded({ endIndex: 6, text: "süße" }, web);
+    expect(cited(says("sü", odd), says("ße", odd), says(" Äpfel", { ...odd, finishReason: "STOP" }))).toEqual([[[0, 4, "url"]]]);
+    expect(cited(says("sü", about), says("ße", { finishReason: "STOP" }))).toEqual([[[0, 4, "url"]]]);
+  });
+
+  test("stand on the part whose text they name", () => {
+    const code = { candidates: [{ content: { parts: [{ executableCode: { code: "1" } }] } }] };
+    const about = grounded({ partIndex: 2, startIndex: 2, endIndex: 7, text: "nächs" }, { retrievedContext: { title: "t", text: "x" } });
+    expect(cited(says("Zuerst."), code, says("d nächstes", { ...about, finishReason: "STOP" }))).toEqual([[], [], [[2, 7, "document"]]]);
+  });
+
+  test("count bytes without a text too, not beyond the block; sources of a new kind are kept", () => {
+    const sources = { citationMetadata: { citations: [{ startIndex: 2, endIndex: 4, uri: "https://example.org", license: "mit" }] } };
+    expect(cited(says("abc", { ...sources, finishReason: "STOP" }))).toEqual([[]]);
+    expect(cited(says("äbc", { ...sources, finishReason: "STOP" }))).toEqual([[[1, 3, "url"]]]);
+    expect(cited(says("aabb", { ...grounded({ endIndex: 2 }, { future: { id: 1e300 } }), finishReason: "STOP" }))).toEqual([
+      [[0, 2, "opaque"]],
+    ]);
+  });
+});
+
 describe("what is no answer", () => {
   const record = { error: { code: 503, message: "The model is overloaded.", status: "UNAVAILABLE" } };
 

@@ -70,6 +70,11 @@ describe("roles", () => {
     expect(write({ messages: [user("a"), assistant("b")] }, { prefill: false }).refused).toEqual(["messages[1]"]);
   });
 
+  test("calls and reasoning of users, and results of the model, are refused", () => {
+    const { refused } = write({ messages: [user("hi", call("a"), reasoning("x")), assistant("a", resultPart("a", "")), user("x")] });
+    expect(refused).toEqual(["messages[0].parts[1]", "messages[0].parts[2]", "messages[1].parts[1]"]);
+  });
+
   test("pictures in instructions are refused", () => {
     expect(write({ messages: [system(image()), user("a")] }).refused).toEqual(["messages[0].parts[0]"]);
   });
