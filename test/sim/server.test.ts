@@ -245,6 +245,10 @@ describe("gemini", () => {
     expect(one.embedding.values).toHaveLength(4);
     const page = await (await fetch(`${sim.url}/v1beta/models?pageSize=1`, { headers })).json();
     expect(page).toMatchObject({ models: [{ name: "models/sim-echo" }], nextPageToken: "1" });
+    // Newer clients of the vendor leave out "beta".
+    expect(await (await send(sim, "/v1/models/m:countTokens", gemini("12345678"))).json()).toMatchObject({ totalTokens: 6 });
+    const listed = await fetch(`${sim.url}/v1/models`, { headers: { "x-goog-api-key": "sk-test-0001" } });
+    expect(await listed.json()).toMatchObject({ models: [{ name: "models/sim-echo" }, ...Array(49).fill({})] });
   });
 });
 
@@ -271,14 +275,14 @@ describe("scripts", () => {
   });
 
   test("a pace holds by script and by server", async () => {
-    const slow = await startSim({ port: 0, ttftMs: 60, tokensPerSecond: 100 });
+    const slow = await startSim({ port: 0, ttftMs: 400, tokensPerSecond: 100 });
     try {
       const begin = performance.now();
       await (await send(slow, "/v1/chat/completions", chat("x".repeat(20)))).text();
-      expect(performance.now() - begin).toBeGreaterThanOrEqual(95);
+      expect(performance.now() - begin).toBeGreaterThanOrEqual(435);
       const unhurried = performance.now();
       await (await send(slow, "/v1/chat/completions", chat(script({ steps: [{ text: "x" }], ttft_ms: 0 })))).text();
-      expect(performance.now() - unhurried).toBeLessThan(60);
+      expect(performance.now() - unhurried).toBeLessThan(400);
     } finally {
       await slow.close();
     }

@@ -1,4 +1,5 @@
 /** Which path is which vendor's, and what it does. */
+import type { IncomingHttpHeaders } from "node:http";
 import type { JsonObject } from "../shape.ts";
 import { messagesWire } from "./anthropic/messages.ts";
 import { readCountTokens as readAnthropicCount } from "./anthropic/read.ts";
@@ -32,9 +33,13 @@ export type Route =
   /** The vendor has no such path. */
   | { readonly is: "nothing"; readonly vendor: Vendor };
 
-/** `speaksAnthropic`: the request says so by its headers; both vendors have /v1/models. */
-export function findRoute(method: string, path: string, speaksAnthropic: boolean): Route {
+/** All vendors have /v1/models: whose is meant shows in the headers. */
+export function findRoute(method: string, path: string, headers: IncomingHttpHeaders): Route {
+  const speaksAnthropic = headers["anthropic-version"] !== undefined;
+  // Newer clients of Gemini call v1 where older ones call v1beta.
+  const speaksGemini = headers["x-goog-api-key"] !== undefined && !speaksAnthropic && headers.authorization === undefined;
   if (path.startsWith("/v1beta/")) return findGemini(method, path.slice("/v1beta/".length));
+  if (path.startsWith("/v1/models") && (speaksGemini || method === "POST")) return findGemini(method, path.slice("/v1/".length));
   if (path.startsWith("/v1/messages")) return findAnthropic(method, path);
   if (method === "GET" && /^\/v1\/models(\/|$)/.test(path)) {
     const id = decodeURIComponent(path.slice("/v1/models/".length));

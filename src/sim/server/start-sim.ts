@@ -103,7 +103,7 @@ class Sim implements SimServer {
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://sim");
-    const route = findRoute(request.method ?? "GET", url.pathname, request.headers["anthropic-version"] !== undefined);
+    const route = findRoute(request.method ?? "GET", url.pathname, request.headers);
     const id = newId("req_");
     const entry = new Entry(receivedOf(request, url, id));
     const exchange = new Exchange(request, response, entry, route.vendor.headers(id));
