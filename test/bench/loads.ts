@@ -98,7 +98,7 @@ function vectorsLoad(encoding: "float" | "base64", size: string): Load {
       unit: "request",
       shows: ["cpu"],
       seconds: 1.5,
-      warmSeconds: 1,
+      warmSeconds: 1.5,
     },
     () => embeddingsLoad(encoding),
     (seconds) => ({ connections: 8, seconds }),
@@ -107,7 +107,7 @@ function vectorsLoad(encoding: "float" | "base64", size: string): Load {
 
 export const loads: readonly Load[] = [
   httpLoad(
-    { name: "chat", group: "chat", title: "chat, buffered, saturated", unit: "request", shows: ["cpu"], seconds: 2, warmSeconds: 3 },
+    { name: "chat", group: "chat", title: "chat, buffered, saturated", unit: "request", shows: ["cpu"], seconds: 2, warmSeconds: 5 },
     () => chatLoad,
     (seconds) => ({ connections: 32, seconds }),
   ),
@@ -120,13 +120,13 @@ export const loads: readonly Load[] = [
       unit: "chunk",
       shows: ["cpu", "chunks"],
       seconds: 3,
-      warmSeconds: 1,
+      warmSeconds: 2,
     },
     (seconds) => streamLoad(pacedRecords(seconds), paced.pace),
     pacedPressure,
   ),
   httpLoad(
-    { name: "sse-burst", group: "sse", title: "SSE, burst", unit: "chunk", shows: ["cpu"], seconds: 1.5, warmSeconds: 1 },
+    { name: "sse-burst", group: "sse", title: "SSE, burst", unit: "chunk", shows: ["cpu"], seconds: 1.5, warmSeconds: 2 },
     () => streamLoad(burst.records, 0),
     (seconds) => ({ connections: burst.streams, seconds }),
   ),
@@ -140,7 +140,7 @@ export const loads: readonly Load[] = [
       unit: "request",
       shows: ["cpu"],
       seconds: 2,
-      warmSeconds: 2,
+      warmSeconds: 4,
       comparedWith: "chat",
     },
     (seconds, server) => ({ kind: "complete", model: server.model("bench"), connections: 32, seconds }),
@@ -153,7 +153,7 @@ export const loads: readonly Load[] = [
       unit: "chunk",
       shows: ["cpu", "chunks"],
       seconds: 3,
-      warmSeconds: 1,
+      warmSeconds: 2,
       comparedWith: "sse-paced",
     },
     (seconds, server) => ({
@@ -171,7 +171,7 @@ export const loads: readonly Load[] = [
       unit: "chunk",
       shows: ["cpu"],
       seconds: 1.5,
-      warmSeconds: 1,
+      warmSeconds: 2,
       comparedWith: "sse-burst",
     },
     (seconds, server) => ({

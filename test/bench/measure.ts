@@ -8,6 +8,9 @@ export interface CpuTime {
   readonly running: number;
   /** Microseconds ready to run while something else had the core. */
   readonly waiting: number;
+  /** Clock ticks in user mode and in the kernel: coarse, good for the share of one in both. */
+  readonly userTicks: number;
+  readonly kernelTicks: number;
 }
 
 export interface Memory {
@@ -35,14 +38,20 @@ export function processTree(pid: number): number[] {
 export function cpuTime(pids: readonly number[]): CpuTime {
   let running = 0;
   let waiting = 0;
+  let userTicks = 0;
+  let kernelTicks = 0;
   for (const pid of pids) {
+    // After the name in parentheses, which may hold anything: fields 14 and 15 of proc(5) are the 12th and 13th.
+    const fields = readOrEmpty(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
+    userTicks += Number(fields[11] ?? 0);
+    kernelTicks += Number(fields[12] ?? 0);
     for (const task of readTasks(pid)) {
       const [run = 0, wait = 0] = readOrEmpty(`/proc/${pid}/task/${task}/schedstat`).split(" ").map(Number);
       running += run / 1000;
       waiting += wait / 1000;
     }
   }
-  return { running, waiting };
+  return { running, waiting, userTicks, kernelTicks };
 }
 
 export function memory(pids: readonly number[]): Memory {

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { hasProgram, runProcess, startProcess } from "./processes.ts";
-import { errorFile, eventLoopDelayOf, freePort, type Ground, type Server, Skipped, startNode, waitUntilUp } from "./servers.ts";
+import { endOf, eventLoopDelayOf, freePort, type Ground, logFile, type Server, Skipped, startNode, waitUntilUp } from "./servers.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 const peersDirectory = join(import.meta.dirname, "peers");
@@ -71,14 +71,14 @@ export async function startNginx(ground: Ground): Promise<Server> {
   const port = await freePort();
   const config = join(ground.directory, "nginx.conf");
   writeFileSync(config, nginxConfig(ground.directory, port, ground.upstreamPort));
-  const child = startProcess(program, ["-c", config, "-e", "stderr"], { core: ground.core, stderrFile: errorFile(ground, "nginx") });
+  const child = startProcess(program, ["-c", config, "-e", "stderr"], { core: ground.core, logFile: logFile(ground, "nginx") });
   const pid = await waitUntilUp(ground, "nginx", child, port);
   const said = execFileSync("sh", ["-c", `${program} -v 2>&1`], { encoding: "utf8" });
   return {
     name: "nginx",
     title: `nginx ${/nginx\/(\S+)/.exec(said)?.[1] ?? ""}`.trim(),
     port,
-    process: child,
+    ended: () => endOf(ground, "nginx", child),
     pid,
     headers: {},
     model: (name) => name,
@@ -122,7 +122,7 @@ export async function startPortkey(ground: Ground): Promise<Server> {
     name: "portkey",
     title: `Portkey ${version}`,
     port,
-    process: child,
+    ended: () => endOf(ground, "portkey", child),
     pid,
     headers: {
       authorization: "Bearer bench",
@@ -160,7 +160,7 @@ export async function startDragoman(ground: Ground, main: string): Promise<Serve
     name: "dragoman",
     title: `Dragoman ${readPackage(join(project, "package.json")).version ?? ""}`.trim(),
     port,
-    process: child,
+    ended: () => endOf(ground, "dragoman", child),
     pid,
     headers: {},
     model: (name) => `up/${name}`,

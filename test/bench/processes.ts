@@ -14,8 +14,8 @@ export interface StartOptions {
   /** The whole environment: nothing is inherited, so that no vendor key of the machine reaches a server. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** File that takes what the process says on stderr; stdout goes nowhere. */
-  readonly stderrFile?: string;
+  /** File that takes what the process says. */
+  readonly logFile: string;
   /** Opens a channel for messages to and from a Node process. */
   readonly channel?: boolean;
 }
@@ -73,14 +73,14 @@ function track(child: ChildProcess): void {
 
 /** Starts a process that runs until it is stopped. */
 export function startProcess(command: string, args: readonly string[], options: StartOptions): ChildProcess {
-  const stderr = options.stderrFile === undefined ? "ignore" : openSync(options.stderrFile, "a");
+  const log = openSync(options.logFile, "a");
   const [program, programArgs] = pinned(command, args, options.core);
   const child = spawn(program, programArgs, {
-    stdio: options.channel ? ["ignore", "ignore", stderr, "ipc"] : ["ignore", "ignore", stderr],
+    stdio: options.channel ? ["ignore", log, log, "ipc"] : ["ignore", log, log],
     env: { ...(options.env ?? plainEnvironment()) },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  if (typeof stderr === "number") closeSync(stderr);
+  closeSync(log);
   track(child);
   return child;
 }

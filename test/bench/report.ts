@@ -24,6 +24,8 @@ export interface Outcome {
 export interface Table {
   readonly title: string;
   readonly head: readonly string[];
+  /** How many columns say what a row is about; the others hold figures. */
+  readonly labels: number;
   readonly rows: readonly (readonly string[])[];
 }
 
@@ -90,6 +92,7 @@ function costTable(
   unit: string,
 ): Table {
   return {
+    labels: 2,
     title,
     head: [
       "load",
@@ -127,6 +130,7 @@ function costTable(
 
 function ownTable(loads: readonly Load[], figures: Figures): Table {
   return {
+    labels: 2,
     title: "gRPC beside HTTP, both Dragoman's, CPU",
     head: ["load", "per", "gRPC / HTTP", "gRPC us", "HTTP us"],
     rows: loads.flatMap((load) => {
@@ -142,6 +146,7 @@ function ownTable(loads: readonly Load[], figures: Figures): Table {
 function latencyTable(loads: readonly Load[], figures: Figures): Table {
   const percentiles = ["p50", "p99"] as const;
   return {
+    labels: 3,
     title: "Latency, microseconds (added: over nginx in the same round)",
     head: ["load", "of", "", "added by Dragoman", "added by Portkey", "nginx", "Dragoman", "Portkey"],
     rows: loads.flatMap((load) => {
@@ -170,6 +175,7 @@ function latencyTable(loads: readonly Load[], figures: Figures): Table {
 function throughputTable(loads: readonly Load[], figures: Figures): Table {
   const servers = ["nginx", "dragoman", "portkey"] as const;
   return {
+    labels: 2,
     title: "Reached at saturation, per second (share of the server's core in use)",
     head: ["load", "of", "nginx", "Dragoman", "Portkey"],
     rows: loads
@@ -189,6 +195,7 @@ function throughputTable(loads: readonly Load[], figures: Figures): Table {
 
 function loopTable(loads: readonly Load[], figures: Figures): Table {
   return {
+    labels: 1,
     title: "Event-loop delay p99, milliseconds",
     head: ["load", "Dragoman", "Portkey"],
     rows: loads.map((load) => [
@@ -204,6 +211,7 @@ function memoryTable(memory: ReadonlyMap<ServerName, MemoryUse>): Table {
   const floor = memory.get("nginx");
   const titles = { nginx: "nginx", dragoman: "Dragoman", portkey: "Portkey" };
   return {
+    labels: 1,
     title: "Memory, MiB resident",
     head: [
       "server",
@@ -222,6 +230,11 @@ function memoryTable(memory: ReadonlyMap<ServerName, MemoryUse>): Table {
       digits(use.perStream),
     ]),
   };
+}
+
+/** Leaves out rows that hold no figure, as those of a server that took no part. */
+function withoutEmptyRows(table: Table): Table {
+  return { ...table, rows: table.rows.filter((row) => row.slice(table.labels).some((cell) => cell !== none)) };
 }
 
 export function makeTables({ loads, samples, memory }: Outcome): Table[] {
@@ -249,28 +262,29 @@ export function makeTables({ loads, samples, memory }: Outcome): Table[] {
         ]
       : []),
     costTable("CPU time", loads, figures, (sample) => sample.cpu, "us"),
+    ...(counted
+      ? []
+      : [costTable("CPU time in user mode (what the kernel costs left out; coarse)", loads, figures, (sample) => sample.userCpu, "us")]),
     ownTable(loads, figures),
     latencyTable(loads, figures),
     memoryTable(memory),
     throughputTable(loads, figures),
     loopTable(loads, figures),
-  ].filter(({ rows }) => rows.length > 0);
+  ]
+    .map(withoutEmptyRows)
+    .filter(({ rows }) => rows.length > 0);
 }
 
 /** Columns in line, for a terminal. */
-export function renderText({ title, head, rows }: Table): string {
+export function renderText({ title, head, labels, rows }: Table): string {
   const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const isText = head.map((_, column) => rows.every((row) => !/^-?[\d.,]+( %)?$/.test(row[column] ?? "") && row[column] !== none));
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) => (isText[column] ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join("  ")
-      .trimEnd();
+  const align = (cell: string, column: number) => (column < labels ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0));
+  const line = (cells: readonly string[]) => cells.map(align).join("  ").trimEnd();
   return [title, line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n");
 }
 
-export function renderMarkdown({ title, head, rows }: Table): string {
+export function renderMarkdown({ title, head, labels, rows }: Table): string {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rule = head.map((_, column) => (column === 0 ? "---" : "--:"));
+  const rule = head.map((_, column) => (column < labels ? "---" : "--:"));
   return [`### ${title}`, "", line(head), line(rule), ...rows.map(line)].join("\n");
 }

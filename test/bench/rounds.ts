@@ -12,6 +12,8 @@ export interface Sample {
   readonly round: number;
   /** Microseconds on a core per unit of the load. */
   readonly cpu: number;
+  /** The part of it in user mode, by clock ticks. */
+  readonly userCpu: number;
   /** Per unit of the load; undefined where they are not counted. */
   readonly instructions: Instructions | undefined;
   /** Share of the time that the server ran, and that it waited because something else had its core. */
@@ -39,7 +41,6 @@ export interface MeasureOptions {
 /** Runs a load on a server and reads what it cost. A failure of any kind is a wrong answer. */
 export async function measureLoad(ground: LoadGround, load: Load, server: Server, options: MeasureOptions): Promise<Measured> {
   const failed = (what: string): Measured => ({ wrong: { load: load.title, server: server.name, what } });
-  if (server.process.exitCode !== null) return failed(`the server has ended with ${server.process.exitCode}`);
   const pids = processTree(server.pid);
   await server.readEventLoopDelay?.();
   const stopCounting = options.countsInstructions ? await countInstructions(pids) : undefined;
@@ -48,20 +49,23 @@ export async function measureLoad(ground: LoadGround, load: Load, server: Server
   try {
     result = await load.run(ground, server, options.seconds);
   } catch (error) {
-    return failed(error instanceof Error ? error.message : String(error));
+    return failed(server.ended() ?? (error instanceof Error ? error.message : String(error)));
   }
   const after = cpuTime(pids);
   const counted = await stopCounting?.();
   const eventLoopDelay = await server.readEventLoopDelay?.();
   const units = load.unit === "chunk" ? result.markers : result.requests;
-  if (result.wrong > 0) return failed(`${result.wrong} of ${result.requests} answers: ${result.firstWrong}`);
+  if (result.wrong > 0) return failed(server.ended() ?? `${result.wrong} of ${result.requests} answers: ${result.firstWrong}`);
   if (units === 0) return failed("no answers");
+  const cpu = (after.running - before.running) / units;
+  const userTicks = after.userTicks - before.userTicks;
   return {
     sample: {
       load: load.name,
       server: server.name,
       round: options.round,
-      cpu: (after.running - before.running) / units,
+      cpu,
+      userCpu: (cpu * userTicks) / Math.max(1, userTicks + after.kernelTicks - before.kernelTicks),
       instructions: counted && { user: counted.user / units, kernel: counted.kernel / units },
       busy: (after.running - before.running) / 1e6 / result.seconds,
       waited: (after.waiting - before.waiting) / 1e6 / result.seconds,

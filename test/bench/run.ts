@@ -1,5 +1,5 @@
 /** `npm run bench`: what Dragoman costs beside nginx and a peer, in one interleaved run. `--help` says how to call it. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -153,6 +153,7 @@ async function runRounds(
   wrong: WrongAnswers[],
 ): Promise<RoundsResult> {
   const samples: Sample[] = [];
+  const gone = new Set<Participant>();
   let round = 0;
   while (round < plan.rounds && !outOfTime()) {
     round++;
@@ -161,7 +162,13 @@ async function runRounds(
     const order = round % 2 === 1 ? participants : [...participants].reverse();
     for (const load of plan.loads) {
       process.stdout.write(` ${load.name}`);
-      for (const participant of order.filter((participant) => takesPart(load, participant))) {
+      for (const participant of order.filter((participant) => takesPart(load, participant) && !gone.has(participant))) {
+        const end = participant.server.ended();
+        if (end !== undefined) {
+          gone.add(participant);
+          wrong.push({ load: load.title, server: participant.server.name, what: end });
+          continue;
+        }
         const options = { round, seconds: load.seconds * plan.stretch, countsInstructions };
         const measured = await measureLoad(ground, load, participant.server, options);
         if ("sample" in measured) samples.push(measured.sample);
@@ -190,7 +197,8 @@ async function readMemory(ground: LoadGround, plan: Plan, participants: readonly
 
 function describeMachine(): string {
   const model = cpus()[0]?.model.trim() ?? "unknown processor";
-  return `${model}, ${cpus().length} cores, Linux ${release()}, Node ${process.version}`;
+  const congestion = readFileSync("/proc/sys/net/ipv4/tcp_congestion_control", "utf8").trim();
+  return `${model}, ${cpus().length} cores, Linux ${release()} (TCP ${congestion}), Node ${process.version}`;
 }
 
 const howToRead = `## How to read it
@@ -247,7 +255,7 @@ async function main(): Promise<number> {
 
   const notes = [
     `${new Date().toISOString().slice(0, 10)}; ${describeMachine()}`,
-    `${participants.map(({ server }) => server.title).join(", ")}; ${rounds} rounds${rounds < plan.rounds ? ` of ${plan.rounds}: out of time` : ""}`,
+    `${participants.map(({ server }) => server.title).join(", ")}; rounds: ${rounds}${rounds < plan.rounds ? ` of ${plan.rounds}, out of time` : ""}`,
     cores.notPinned ?? `servers on core ${cores.server}, load and upstream on core ${cores.load}`,
     capacity,
     `load average before the run ${loadAverage.toFixed(2)}; servers waited ${Math.round((median(samples.map(({ waited }) => waited)) ?? 0) * 100)} % of the time for their core (median; more than a few % means that the machine was busy)`,

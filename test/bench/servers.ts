@@ -14,8 +14,9 @@ export interface Server {
   /** Name and version, for people. */
   readonly title: string;
   readonly port: number;
-  readonly process: ChildProcess;
   readonly pid: number;
+  /** That it has ended, how, and what it said last; undefined while it runs. */
+  ended(): string | undefined;
   /** Sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
   /** The name under which this server offers a model of the upstream. */
@@ -54,13 +55,13 @@ export function startNode(ground: Ground, name: string, args: readonly string[],
     core: ground.core,
     env: { ...plainEnvironment(), ...env },
     cwd,
-    stderrFile: errorFile(ground, name),
+    logFile: logFile(ground, name),
     channel: true,
   });
 }
 
-export function errorFile(ground: Ground, name: string): string {
-  return join(ground.directory, `${name}.stderr`);
+export function logFile(ground: Ground, name: string): string {
+  return join(ground.directory, `${name}.log`);
 }
 
 /** Asks a Node server that startNode started. */
@@ -78,13 +79,20 @@ export function eventLoopDelayOf(child: ChildProcess): () => Promise<EventLoopDe
     });
 }
 
+/** What `ended` of a server says. */
+export function endOf(ground: Ground, name: string, child: ChildProcess): string | undefined {
+  if (child.exitCode === null && child.signalCode === null) return undefined;
+  return `the server ended with ${child.exitCode ?? child.signalCode}: ${lastWords(logFile(ground, name))}`;
+}
+
 /** Waits until something answers HTTP on the port. Throws Skipped, with the last thing it said, when it ends or takes too long. */
 export async function waitUntilUp(ground: Ground, name: string, child: ChildProcess, port: number, timeoutMs = 15_000): Promise<number> {
   let failed: Error | undefined;
   child.once("error", (error) => (failed = error));
-  for (const end = performance.now() + timeoutMs; performance.now() < end; await sleep(50)) {
+  for (const until = performance.now() + timeoutMs; performance.now() < until; await sleep(50)) {
     if (failed !== undefined) throw new Skipped(`cannot be started: ${failed.message}`);
-    if (child.exitCode !== null) throw new Skipped(`ended with ${child.exitCode} at its start: ${lastWords(errorFile(ground, name))}`);
+    const end = endOf(ground, name, child);
+    if (end !== undefined) throw new Skipped(end);
     try {
       await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(1000) });
       if (child.pid !== undefined) return child.pid;
@@ -93,7 +101,7 @@ export async function waitUntilUp(ground: Ground, name: string, child: ChildProc
     }
   }
   child.kill("SIGKILL");
-  throw new Skipped(`did not answer within ${timeoutMs / 1000} s: ${lastWords(errorFile(ground, name))}`);
+  throw new Skipped(`did not answer within ${timeoutMs / 1000} s: ${lastWords(logFile(ground, name))}`);
 }
 
 /** The line of a log that says most about a failure. */

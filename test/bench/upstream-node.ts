@@ -52,7 +52,7 @@ function answerStream(response: ServerResponse, total: number, pace: number): vo
   const tick = () => {
     if (response.destroyed) return;
     while (sent < total && performance.now() >= begin + sent * interval) send(1);
-    if (sent < total) setTimeout(tick, begin + sent * interval - performance.now());
+    if (sent < total) setTimeout(tick, Math.max(0, begin + sent * interval - performance.now()));
   };
   tick();
 }
