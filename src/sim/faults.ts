@@ -86,6 +86,11 @@ export function isFaultName(name: string): name is FaultName {
   return Object.hasOwn(faults, name);
 }
 
+/** Whether a fault has its place before all content: a script that has it later is refused. */
+export function mustComeFirst(name: FaultName): boolean {
+  return faults[name].place === "head" || name === "json_for_sse" || name === "sse_for_json" || name === "bom";
+}
+
 /** A fault with its settings. */
 export interface Fault {
   readonly name: FaultName;

@@ -3,7 +3,7 @@
  * survives any gateway. One language for the in-process provider and the stand-alone server; docs/simulator.md tells it
  * to users.
  */
-import { type Fault, type FaultName, faultNames, faults } from "./faults.ts";
+import { type Fault, type FaultName, faultNames, mustComeFirst } from "./faults.ts";
 import {
   checkShape,
   either,
@@ -278,16 +278,12 @@ function readSteps(list: readonly JsonStep[], path: string): ScriptStep[] {
   return list.map((value, index) => {
     const at = `${path}[${index}]`;
     const read = readStep(value, at);
-    if (read.is === "fault" && content && isHeadOnly(read.fault.name)) {
+    if (read.is === "fault" && content && mustComeFirst(read.fault.name)) {
       throw new ScriptError(`${at}.fault`, `${read.fault.name} replaces the beginning of an answer, so it must come before content`);
     }
     if (read.is !== "wait" && read.is !== "fault") content = true;
     return read;
   });
-}
-
-function isHeadOnly(name: FaultName): boolean {
-  return faults[name].place === "head" || name === "json_for_sse" || name === "sse_for_json" || name === "bom";
 }
 
 function readStep(value: JsonStep, path: string): ScriptStep {
