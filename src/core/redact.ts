@@ -14,7 +14,7 @@ const scheme = /\b(Bearer|Basic)\s+[\w+/=*.~-]{8,}/gi;
 const assigned =
   /\b((?:x-)?(?:goog-)?api[-_]?key|access[-_]token|secret|password|(?:key|token)(?==))(\\?["']?\s*[=:]\s*\\?["']?)([\w*.~+/-]{8,})/gi;
 /** Three base64url parts: a JSON web token. */
-const webToken = /\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?/g;
+const webToken = /\beyJ[\w-]{6,2000}\.[\w-]{6,}(?:\.[\w-]*)?/g;
 /** Any word that could be a key: long, with letters and digits. */
 const keyLike = /(?<![\w*-])(?=[\w*-]*[A-Za-z])(?=[\w*-]*[\d*])[\w*-]{16,}/g;
 

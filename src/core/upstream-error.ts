@@ -172,18 +172,24 @@ function tooMuchContext(status: number, code: string, type: string, text: string
 function upstreamWords(facts: UpstreamFailureFacts, status: number): UpstreamWords {
   const strict = status === 401 || status === 403;
   const clean = (text: string | undefined) => redact(text ?? "", { strict });
-  const bodyJson = clean(facts.bodyJson);
+  // Half a JSON text is none. What is far too long is cut before it is searched, so that no reply costs more than its worth.
+  const rawBody = facts.bodyJson ?? "";
+  const bodyJson = rawBody.length > maxBodyLength ? "" : clean(rawBody);
   return {
     provider: facts.provider,
     httpStatus: facts.midStream ? 0 : facts.status,
-    type: cut(clean(facts.type), 256),
-    code: cut(clean(facts.code), 256),
-    message: cut(clean(facts.message).replace(controls, " ").trim(), maxMessageLength),
-    param: cut(clean(facts.param), 256),
+    type: clean(cut(facts.type ?? "", 256)),
+    code: clean(cut(facts.code ?? "", 256)),
+    message: cut(
+      clean(cut(facts.message ?? "", 2 * maxMessageLength))
+        .replace(controls, " ")
+        .trim(),
+      maxMessageLength,
+    ),
+    param: clean(cut(facts.param ?? "", 256)),
     requestId: cut(facts.requestId ?? "", 256),
     midStream: facts.midStream ?? false,
-    // Half a JSON text is none.
-    bodyJson: bodyJson.length > maxBodyLength ? "" : bodyJson,
+    bodyJson,
   };
 }
 

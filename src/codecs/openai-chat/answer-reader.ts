@@ -34,6 +34,7 @@ export class AnswerReader {
   readonly #isStream: boolean;
   #id = "";
   #isStarted = false;
+  #serviceTier: string | undefined;
   /** Unknown top-level members so far, as JSON text each. */
   readonly #seen = new Map<string, string>();
 
@@ -61,7 +62,8 @@ export class AnswerReader {
     choices.forEach((choice, position) => {
       if (isJsonObject(choice)) this.#choice(choice, position);
     });
-    if (usage !== undefined) this.#usage(usage, answer.service_tier, unknown);
+    if (typeof answer.service_tier === "string") this.#serviceTier = answer.service_tier;
+    if (usage !== undefined) this.#usage(usage, unknown);
     return this.#builder.take();
   }
 
@@ -119,9 +121,9 @@ export class AnswerReader {
     reader.read(choice, this.#isStream && isJsonObject(choice.delta) ? "delta" : "message");
   }
 
-  #usage(usage: JsonObject, serviceTier: JsonValue | undefined, unknown: string | undefined): void {
+  #usage(usage: JsonObject, unknown: string | undefined): void {
     const reasoningOutside = this.#quirks.reasoningOutsideCompletion ?? false;
-    const read = readUsage(usage, { reasoningOutside, serviceTier: typeof serviceTier === "string" ? serviceTier : undefined });
+    const read = readUsage(usage, { reasoningOutside, serviceTier: this.#serviceTier });
     // Folding keeps the later extras of the answer, so these repeat the earlier ones.
     let extras: Record<string, string> | undefined;
     if (this.#isStream && unknown !== undefined) {

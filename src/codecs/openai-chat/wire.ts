@@ -117,6 +117,6 @@ export const cacheTtls = {
 export type CacheField = keyof typeof cacheTtls;
 
 /** The word for a value of one of the tables above. */
-export function wordFor<Meaning>(table: Readonly<Record<string, Meaning>>, meaning: Meaning): string | undefined {
+export function wordFor<Meaning>(table: Readonly<Record<string, Meaning>>, meaning: Meaning | undefined): string | undefined {
   return Object.keys(table).find((word) => table[word] === meaning);
 }

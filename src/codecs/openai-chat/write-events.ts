@@ -21,7 +21,7 @@ import { codePoints, writeAnnotation } from "./annotations.ts";
 import { answerHead } from "./answer-head.ts";
 import { writeLogprobs } from "./logprobs.ts";
 import { writeUsage } from "./usage.ts";
-import { finishWord, format } from "./wire.ts";
+import { finishWord, format, serviceTiers, wordFor } from "./wire.ts";
 import { writeChatError } from "./write-error.ts";
 import { imageEntry } from "./write-media.ts";
 
@@ -98,7 +98,7 @@ class ChatEventWriter implements EventWriter {
 
   end(): string {
     if (this.#includeUsage && this.#usage !== undefined) {
-      const frame: WritableObject = { usage: writeUsage(this.#usage) };
+      const frame: WritableObject = { usage: writeUsage(this.#usage), service_tier: wordFor(serviceTiers, this.#usage.serviceTier) };
       mergeExtras(frame, this.#usageExtras);
       this.#start();
       this.#out += `${this.#prefix}"choices":[]${this.#fingerprint},${writeJson(frame).slice(1)}\n\n`;

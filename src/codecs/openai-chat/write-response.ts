@@ -14,7 +14,7 @@ import { codePoints, writeAnnotation } from "./annotations.ts";
 import { answerHead } from "./answer-head.ts";
 import { writeLogprobs } from "./logprobs.ts";
 import { writeUsage } from "./usage.ts";
-import { finishWord, format } from "./wire.ts";
+import { finishWord, format, serviceTiers, wordFor } from "./wire.ts";
 import { imageEntry, toBase64 } from "./write-media.ts";
 
 /** JSON text. Usage is always there; counts that nobody knows are 0. */
@@ -29,6 +29,8 @@ export function writeResponse(response: CompleteResponse, facts: AnswerFacts): s
     choices: response.candidates.map(writeChoice),
     usage: usage === undefined ? { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 } : writeUsage(usage),
   };
+  const serviceTier = wordFor(serviceTiers, usage?.serviceTier);
+  if (serviceTier !== undefined) written.service_tier = serviceTier;
   if (systemFingerprint !== "") written.system_fingerprint = systemFingerprint;
   mergeExtras(written, response.extrasJson[format]);
   for (const { format: itsFormat, type, dataJson } of response.opaque) {

@@ -33,5 +33,7 @@ export function encodeVector(values: readonly number[]): string {
 export function readVector(value: JsonValue | undefined): number[] | undefined {
   if (typeof value === "string") return decodeVector(value);
   if (!Array.isArray(value) || value.length === 0) return undefined;
-  return value.every((entry): entry is number => typeof entry === "number") ? value : undefined;
+  if (value.every((entry): entry is number => typeof entry === "number")) return value;
+  // Integers beyond 2^53 are read as bigint.
+  return value.every((entry) => typeof entry === "number" || typeof entry === "bigint") ? value.map(Number) : undefined;
 }
