@@ -71,7 +71,9 @@ export async function startNginx(ground: Ground): Promise<Server> {
   const port = await freePort();
   const config = join(ground.directory, "nginx.conf");
   writeFileSync(config, nginxConfig(ground.directory, port, ground.upstreamPort));
-  const child = startProcess(program, ["-c", config, "-e", "stderr"], { core: ground.core, logFile: logFile(ground, "nginx") });
+  // Ends with the bench even where that is killed outright; the Node servers see it by their channel.
+  const [command = program, ...before] = hasProgram("setpriv") ? ["setpriv", "--pdeathsig", "TERM", program] : [program];
+  const child = startProcess(command, [...before, "-c", config, "-e", "stderr"], { core: ground.core, logFile: logFile(ground, "nginx") });
   const pid = await waitUntilUp(ground, "nginx", child, port);
   const said = execFileSync("sh", ["-c", `${program} -v 2>&1`], { encoding: "utf8" });
   return {

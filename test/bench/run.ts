@@ -17,7 +17,7 @@ import { buildTools, startUpstream, type Tools, type Upstream } from "./upstream
 
 const help = `usage: npm run bench -- [options]
 
-  --full           five rounds, longer loads, memory per open stream; before a release
+  --full           five rounds, longer loads, memory per open stream; about eleven minutes, before a release
   --only LIST      loads to run: names or groups, separated by commas
                    groups: ${groups.join(", ")}
                    loads:  ${loads.map(({ name }) => name).join(", ")}
@@ -155,7 +155,7 @@ async function runRounds(
   const samples: Sample[] = [];
   const gone = new Set<Participant>();
   let round = 0;
-  while (round < plan.rounds && !outOfTime()) {
+  while (round < plan.rounds && plan.loads.length > 0 && !interrupted && !outOfTime()) {
     round++;
     process.stdout.write(`round ${round} of ${plan.rounds}:`);
     // Turned round every other time, so that no server always follows the same one.
@@ -217,6 +217,9 @@ const howToRead = `## How to read it
 - Dragoman runs with auth off and \`LOG_LEVEL=warn\`: the others write no line per request either.
 `;
 
+/** Set by a signal: what the servers did since is no result. */
+let interrupted = false;
+
 async function main(): Promise<number> {
   const plan = readPlan(process.argv.slice(2));
   if (plan === undefined) {
@@ -251,6 +254,7 @@ async function main(): Promise<number> {
   await warmUp(loadGround, plan, participants);
   const outOfTime = () => performance.now() - began > plan.budget * 1000;
   const { samples, rounds } = await runRounds(loadGround, plan, participants, withoutCounters === undefined, outOfTime, wrong);
+  if (interrupted) throw new Error("interrupted: no results");
   const memoryUse = await readMemory(loadGround, plan, participants, wrong);
 
   const notes = [
@@ -281,6 +285,7 @@ async function main(): Promise<number> {
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => {
+    interrupted = true;
     void stopAll().then(() => process.exit(130));
   });
 }
