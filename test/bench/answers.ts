@@ -40,7 +40,7 @@ export function vectors(): Float32Array[] {
     state ^= state << 5;
     return (state >>> 0) / 0xffff_ffff - 0.5;
   };
-  return Array.from({ length: vectorCount }, () => Float32Array.from({ length: dimensions }, () => next() * 0.02));
+  return Array.from({ length: vectorCount }, () => Float32Array.from({ length: dimensions }, () => next() * 0.008));
 }
 
 /** The shortest decimal that reads back as the same single-precision number. */

@@ -6,7 +6,7 @@ import type { Sample, WrongAnswers } from "./rounds.ts";
 import type { ServerName } from "./servers.ts";
 
 export interface MemoryUse {
-  /** Before the first load. */
+  /** Before the first request. */
   readonly started: Memory;
   /** After the last. */
   readonly ended: Memory;

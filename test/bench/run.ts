@@ -96,9 +96,10 @@ async function gather(
   const start = async (title: string, begin: () => Promise<Server>) => {
     try {
       const server = await begin();
+      const started = memory(processTree(server.pid));
       const faults = await proveAnswers(server, loadGround, [...plan.loads, ...(plan.openStreams ? [openStreamsLoad] : [])]);
       for (const [group, what] of faults) wrong.push({ load: group, server: server.name, what });
-      participants.push({ server, faults, started: memory(processTree(server.pid)) });
+      participants.push({ server, faults, started });
       console.log(`${server.title} is up`);
     } catch (error) {
       if (!(error instanceof Skipped)) throw error;
