@@ -285,16 +285,30 @@ export function makeTables({ loads, samples, memory }: Outcome): Table[] {
     .filter(({ rows }) => rows.length > 0);
 }
 
-/** Columns in line, for a terminal. */
-export function renderText({ title, head, labels, rows }: Table): string {
-  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
+function inColumns(
+  { head, labels, rows }: Table,
+  line: (cells: readonly string[]) => string,
+  rule: (width: number, isLabel: boolean) => string,
+) {
+  const widths = head.map((name, column) => Math.max(3, name.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const align = (cell: string, column: number) => (column < labels ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0));
-  const line = (cells: readonly string[]) => cells.map(align).join("  ").trimEnd();
-  return [title, line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n");
+  const lineOf = (cells: readonly string[]) => line(cells.map(align));
+  return [lineOf(head), line(widths.map((width, column) => rule(width, column < labels))), ...rows.map(lineOf)].join("\n");
 }
 
-export function renderMarkdown({ title, head, labels, rows }: Table): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rule = head.map((_, column) => (column < labels ? "---" : "--:"));
-  return [`### ${title}`, "", line(head), line(rule), ...rows.map(line)].join("\n");
+export function renderText(table: Table): string {
+  return `${table.title}\n${inColumns(
+    table,
+    (cells) => cells.join("  ").trimEnd(),
+    (width) => "-".repeat(width),
+  )}`;
+}
+
+/** As the formatter of this repository would lay it out. */
+export function renderMarkdown(table: Table): string {
+  return `### ${table.title}\n\n${inColumns(
+    table,
+    (cells) => `| ${cells.join(" | ")} |`,
+    (width, isLabel) => (isLabel ? "-".repeat(width) : `${"-".repeat(width - 1)}:`),
+  )}`;
 }
