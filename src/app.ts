@@ -4,7 +4,9 @@ import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
 import { createAccess } from "./access/access.ts";
 import { checkBind } from "./config/check-bind.ts";
+import type { KnownNames } from "./config/cross-check.ts";
 import { readModelTraits } from "./config/model-traits.ts";
+import { ConfigError, type Problem } from "./config/problem.ts";
 import type { Config, ProviderConfig, ServerConfig } from "./config/schema.ts";
 import { systemClock } from "./core/clock.ts";
 import { GatewayError } from "./core/error.ts";
@@ -18,7 +20,7 @@ import { createOperations } from "./pipeline/operations.ts";
 import { createCatalog } from "./providers/catalog.ts";
 import { type DiscoveredServer, discoverLocalServers, wellKnownServers } from "./providers/discovery.ts";
 import { createLocalEmbeddings, localEmbeddingsAvailable } from "./providers/local-embeddings.ts";
-import { createProvider, type ProviderSettings, settingsFromEnvironment } from "./providers/registry.ts";
+import { createProvider, type ProviderSettings, providerTypes, settingsFromEnvironment } from "./providers/registry.ts";
 import { createRouter } from "./routing/router.ts";
 import { HealthTable } from "./rpc/health-table.ts";
 import { createRpcHandler } from "./rpc/rpc-handler.ts";
@@ -52,6 +54,14 @@ export interface RunningApp {
   readonly authEnabled: boolean;
   /** Drains and closes everything; a second call hurries the first. */
   stop(): Promise<void>;
+}
+
+/** What configuration may name without configuring it: the vendors' table, and what the environment enables. */
+export function knownNames(env: NodeJS.ProcessEnv): KnownNames {
+  return {
+    providerTypes: providerTypes(),
+    providers: ["sim", "local", ...wellKnownServers(env).map(({ type }) => type), ...settingsFromEnvironment(env).map(({ name }) => name)],
+  };
 }
 
 /** Throws ConfigError for what must not start, and Node's error where an address cannot be had. */
@@ -174,7 +184,7 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ 
     settings.set(name, settingsOf(name, entry, inherited));
     notes.set(name, "configured");
   }
-  const providers = [...settings.values()].map((entry) => createProvider(entry, { version }));
+  const providers = createAll([...settings.values()]);
   if (config.local_embeddings.enabled && !settings.has("local") && (await localEmbeddingsAvailable())) {
     providers.push(createLocalEmbeddings());
     notes.set("local", "built in: sentence embeddings");
@@ -184,6 +194,21 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ 
     notes.set("sim", "built in: simulated models");
   }
   return { providers, notes };
+}
+
+/** Throws ConfigError with what is wrong with any of them. */
+function createAll(settings: readonly ProviderSettings[]): Provider[] {
+  const problems: Problem[] = [];
+  const providers = settings.flatMap((entry) => {
+    try {
+      return [createProvider(entry, { version })];
+    } catch (thrown) {
+      problems.push({ path: ["providers", entry.name], message: thrown instanceof Error ? thrown.message : String(thrown) });
+      return [];
+    }
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return providers;
 }
 
 /** What configuration says over what the environment says. */

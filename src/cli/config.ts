@@ -7,7 +7,6 @@ import type { Config } from "../config/schema.ts";
 import { showConfig } from "../config/show.ts";
 import { exitCodes } from "../core/start-error.ts";
 import type { Arguments, Command } from "./command.ts";
-import { knownNames } from "./known-names.ts";
 import type { Terminal } from "./terminal.ts";
 
 const sources = `FILE is a .yaml, .json or .toml file, or a directory of them; by default what DRAGOMAN_CONFIG names.
@@ -57,5 +56,6 @@ const schema: Command = {
 export const configCommands: readonly Command[] = [check, show, schema];
 
 async function load({ positionals }: Arguments, { env, cwd }: Terminal): Promise<Config> {
-  return loadConfig({ file: positionals[0], env, cwd, known: await knownNames(env) });
+  const { knownNames } = await import("../app.ts");
+  return loadConfig({ file: positionals[0], env, cwd, known: knownNames(env) });
 }

@@ -10,7 +10,6 @@ import { createLogger } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import { banner } from "./banner.ts";
 import type { Command } from "./command.ts";
-import { knownNames } from "./known-names.ts";
 import { waitForSignal } from "./stop-signal.ts";
 
 export const serve: Command = {
@@ -38,7 +37,8 @@ The log is JSON on stderr. SIGTERM and Ctrl-C let running calls finish; a second
       admin_port: options["admin-port"],
       log_level: options["log-level"],
     };
-    const config = loadConfig({ file: options.config, flags, env, cwd, known: await knownNames(env) });
+    const { knownNames } = await import("../app.ts");
+    const config = loadConfig({ file: options.config, flags, env, cwd, known: knownNames(env) });
     checkBind(config);
     const log = createLogger({ level: config.log_level, node: config.server.node });
     endOnFault(log);

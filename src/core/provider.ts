@@ -9,6 +9,8 @@ import type { ModelTraits, Target } from "./target.ts";
 export interface Provider {
   /** As configured; the first half of `provider/model`. */
   readonly name: string;
+  /** True for the gateway's own models: they are listed as `provider/model`, and never take a vendor's bare id. */
+  readonly listsFullNames?: boolean;
   /**
    * Batches of events, one per upstream read: `started` first, no `settled`, sequences unset. Throws GatewayError for
    * every failure, before or during the stream; open blocks are ended as incomplete before it throws. Leaving the

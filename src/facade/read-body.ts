@@ -63,7 +63,9 @@ function collect(request: NodeRequest, { maxBytes }: BodyLimits): Promise<Buffer
   });
   request.once("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
   request.once("error", (cause) => reject(cutShort(cause)));
-  request.once("close", () => reject(cutShort()));
+  request.once("close", () => {
+    if (!request.readableEnded) reject(cutShort());
+  });
   return promise;
 }
 

@@ -27,7 +27,7 @@ export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateR
     const { running, meter, iterator, held } = await tryTargets(call, call.maxAttempts, options, (running) =>
       open(request, running, options),
     );
-    let failure: GatewayError | undefined = new GatewayError("cancelled", "the client went away");
+    let failure: GatewayError | undefined;
     let complete = false;
     try {
       yield { events: held };
@@ -38,7 +38,6 @@ export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateR
         yield batch;
       }
       complete = true;
-      failure = undefined;
     } catch (thrown) {
       failure = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
       throw failure;
@@ -46,7 +45,7 @@ export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateR
       // Left early, the upstream must close before the record does.
       if (!complete) await iterator.return?.();
       const usage = explains(request) ? undefined : meter.settle(request, complete);
-      running.end(usage, call.signal.aborted && !complete ? stopReason(call.signal) : failure);
+      running.end(usage, complete ? undefined : (failure ?? stopReason(call.signal)));
     }
   };
 }

@@ -60,12 +60,23 @@ class ProviderCatalog implements LiveCatalog {
 
   find(model: string): readonly { readonly provider: string; readonly model: string }[] {
     const named = (source: Map<string, Map<string, Model>>) =>
-      this.#providers.filter(({ name }) => source.get(name)?.has(model) === true).map(({ name }) => name);
+      this.#vendors()
+        .filter(({ name }) => source.get(name)?.has(model) === true)
+        .map(({ name }) => name);
     const offering = new Set([...named(this.#configured), ...named(this.#discovered)]);
     // A name's vendor is asked only where no list has the name: lists know better.
     const names =
-      offering.size > 0 ? [...offering] : this.#providers.filter((provider) => provider.claims?.(model) === true).map(({ name }) => name);
+      offering.size > 0
+        ? [...offering]
+        : this.#vendors()
+            .filter((provider) => provider.claims?.(model) === true)
+            .map(({ name }) => name);
     return names.map((provider) => ({ provider, model }));
+  }
+
+  /** Those whose models may be named without them. */
+  #vendors(): Provider[] {
+    return this.#providers.filter(({ listsFullNames }) => listsFullNames !== true);
   }
 
   list(): Model[] {
@@ -112,10 +123,11 @@ class ProviderCatalog implements LiveCatalog {
   #merge(): Model[] {
     const merged = new Map<string, Model>();
     for (const source of [this.#configured, this.#discovered]) {
-      for (const { name } of this.#providers) {
+      for (const { name, listsFullNames } of this.#providers) {
         for (const model of source.get(name)?.values() ?? []) {
-          const known = merged.get(model.id);
-          if (known === undefined) merged.set(model.id, { ...clone(ModelSchema, model), providers: [name] });
+          const id = listsFullNames === true ? `${name}/${model.id}` : model.id;
+          const known = merged.get(id);
+          if (known === undefined) merged.set(id, { ...clone(ModelSchema, model), id, providers: [name] });
           else enrich(known, model, name);
         }
       }

@@ -38,6 +38,7 @@ export function createLocalEmbeddings(name = "local"): Provider {
   const worker = new EmbeddingWorker();
   return {
     name,
+    listsFullNames: true,
     embed: (request, target, call) => embed(worker, request, target.model, name, call),
     listModels: async () => {
       const model = createModel(
@@ -49,7 +50,6 @@ export function createLocalEmbeddings(name = "local"): Provider {
       return [model];
     },
     traits: (model) => (model === localModel ? { embeddingDimensions: localDimensions } : {}),
-    claims: (model) => model === localModel,
     close: () => worker.close(),
   };
 }

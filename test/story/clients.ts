@@ -83,8 +83,10 @@ export function bufCurl(url: string): Client {
       );
       const failed = stderr.trim() !== "" && !/"settled"/.test(stdout);
       if (!failed) return answerOfEvents(events);
-      const reason = /"reason":\s*"([A-Z_]+)"/.exec(stderr)?.[1]?.toLowerCase() ?? "";
-      return answerOfEvents(events, { reason, message: stderr });
+      const { message, details = [] } = JSON.parse(stderr) as { message: string; details?: { type: string; value: string }[] };
+      const info = details.find(({ type }) => type === ErrorInfoSchema.typeName);
+      const reason = info === undefined ? "" : fromBinary(ErrorInfoSchema, Buffer.from(info.value, "base64")).reason.toLowerCase();
+      return answerOfEvents(events, { reason, message });
     },
   };
 }

@@ -29,7 +29,7 @@ const stays = { "a 400": "sim-status-400", "a 401": "sim-status-401" };
 beforeAll(async () => {
   gateway = await startGateway({
     config: {
-      providers: { dead: { type: "openai", base_url: "http://127.0.0.1:9/v1", api_key: "none" } },
+      providers: { dead: { type: "openai", base_url: "http://127.0.0.1:9/v1", api_key: "sk-dead-0004" } },
       routes: {
         ...Object.fromEntries(Object.values({ ...moves, ...stays }).map((model) => [`route-${model}`, fallback(model)])),
         "route-mid": fallback("sim-script"),

@@ -3,7 +3,7 @@
  * visible, well-formed failure, in time, and the gateway serves on (reliability.md 4.2).
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type FaultName, faultNames } from "../../src/sim/faults.ts";
+import { type FaultName, faultNames, mustComeFirst } from "../../src/sim/faults.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 
 const scaled = { first_byte_timeout_seconds: 0.6, idle_timeout_seconds: 0.6, total_timeout_seconds: 5 };
@@ -26,9 +26,9 @@ const models = { "openai-chat": "chat", "anthropic-messages": "claude", gemini: 
 let asked = 0;
 
 async function ask(provider: string, fault: FaultName, stream: boolean): Promise<{ status: number; text: string; ms: number }> {
-  const script = {
-    sim_script: { steps: [{ text: "some words before it " }, { fault }, { text: "and some after" }], id: `fault-${asked++}` },
-  };
+  const before = { text: "some words before it " };
+  const steps = mustComeFirst(fault) ? [{ fault }, before] : [before, { fault }, { text: "and some after" }];
+  const script = { sim_script: { steps, id: `fault-${asked++}` } };
   const begin = performance.now();
   const response = await fetch(`${gateway.url}/v1/chat/completions`, {
     method: "POST",
