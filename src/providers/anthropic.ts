@@ -11,6 +11,8 @@ import { createFromSetup, type ProviderKind, withDefaultPath } from "./provider-
 /** https://platform.claude.com/docs/en/about-claude/models/overview and the migration guides. */
 const models: readonly TraitRule[] = [
   { pattern: /^claude-/, traits: { vision: true, tools: true } },
+  // Structured output came with 4.5; an unknown later model has it.
+  { pattern: /^claude-(?:3|(?:opus|sonnet)-4(?:-[01])?(?:-20\d{6}|$))/, traits: { structuredOutput: false, temperatureWithTopP: true } },
   {
     pattern: /^claude-3-(?:haiku|opus|sonnet)/,
     traits: { contextWindow: 200_000, maxOutputTokens: 4_096, reasoning: "none", prefill: true },
@@ -31,7 +33,15 @@ const models: readonly TraitRule[] = [
   },
   {
     pattern: /^claude-opus-4-5/,
-    traits: { contextWindow: 200_000, maxOutputTokens: 64_000, reasoning: "both", prefill: true, structuredOutput: true },
+    traits: {
+      contextWindow: 200_000,
+      maxOutputTokens: 64_000,
+      reasoning: "both",
+      adaptiveReasoning: false,
+      efforts: ["low", "medium", "high"],
+      prefill: true,
+      structuredOutput: true,
+    },
   },
   // From 4.6 on a final assistant message is refused.
   {

@@ -9,11 +9,15 @@ import { createFromSetup, type ProviderKind, withDefaultPath } from "./provider-
 
 /** https://ai.google.dev/gemini-api/docs/models and /thinking: 2.5 takes a budget, 3 and later a level. */
 const models: readonly TraitRule[] = [
+  // Images in function results and a resolution per image came with 3.
+  { pattern: /^gemini-2/, traits: { toolResultImages: false, mediaResolution: false } },
   { pattern: /^gemini-2\.0/, traits: { contextWindow: 1_048_576, maxOutputTokens: 8_192, reasoning: "none", vision: true } },
   {
     pattern: /^gemini-2\.5/,
     traits: { contextWindow: 1_048_576, maxOutputTokens: 65_536, reasoning: "budget", vision: true, structuredOutput: true },
   },
+  { pattern: /^gemini-2\.5-pro/, traits: { alwaysReasons: true, reasoningBudget: { min: 128, max: 32_768 } } },
+  { pattern: /^gemini-2\.5-flash-lite/, traits: { reasoningBudget: { min: 512, max: 24_576 } } },
   { pattern: /^gemini-2\.5.*(?:image|tts)/, traits: { reasoning: "none", structuredOutput: false } },
   { pattern: /^gemini-(?:[3-9]|\d\d)/, traits: { reasoning: "effort", vision: true, structuredOutput: true } },
   { pattern: /^gemini-3/, traits: { contextWindow: 1_048_576, maxOutputTokens: 65_536 } },

@@ -20,7 +20,7 @@ import { type Credential, credentialHeader, mergeHeaders, readConfiguredHeaders 
 import { httpLimits } from "./http-limits.ts";
 import { isEventStream, isJson, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
 import type { ModelPage } from "./model-list.ts";
-import { Redactor } from "./redact.ts";
+import { Redactor } from "./redactor.ts";
 
 export interface HttpProviderOptions {
   /** As configured. */
