@@ -106,7 +106,8 @@ export async function tryTargets<Reply>(
 function mayTryAnother(error: GatewayError, retryableStatusCodes: ReadonlySet<number>): boolean {
   if (error.reason === "cancelled") return false;
   const status = error.details.upstream?.httpStatus ?? 0;
-  return status === 0 ? error.retryable : retryableStatusCodes.has(status);
+  // A failure inside a stream or a 200 has no status that could be on the list.
+  return status < 400 ? error.retryable : retryableStatusCodes.has(status);
 }
 
 function statusOf({ reason }: GatewayError): AttemptStatus {

@@ -185,6 +185,7 @@ describe("generate", () => {
     ["what cannot be repeated", failing(new GatewayError("invalid_request", "no")), "invalid_request", 1],
     ["a status that is not on the list", failing(new GatewayError("provider_error", "no", upstream(418))), "provider_error", 1],
     ["a status that is on the list", failing(new GatewayError("provider_error", "no", upstream(503))), "provider_error", 3],
+    ["an error inside a 200", failing(new GatewayError("provider_error", "no", upstream(200))), "provider_error", 3],
     ["an answer without content", failing(new GatewayError("provider_error", "no", upstream(0))), "provider_error", 3],
   ] as const)("after %s", async (_, model, reason, tries) => {
     const { operations, attempts } = harness({ a: model, b: model, c: model, d: model });

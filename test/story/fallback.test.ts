@@ -60,6 +60,11 @@ function ask(model: string, content: string, stream: boolean) {
     .withResponse();
 }
 
+/** The SDK has read a buffered answer itself. */
+async function leave(response: Response): Promise<void> {
+  if (response.body?.locked === false) await response.body.cancel();
+}
+
 describe.each([
   ["buffered", false],
   ["streamed", true],
@@ -71,7 +76,7 @@ describe.each([
     expect(response.headers.get("x-dragoman-used-fallback")).toBe("true");
     expect(response.headers.get("x-dragoman-provider")).toBe("claude");
     expect(gateway.attempts().map(({ target }) => target)[0]).toBe(`chat/${model}`);
-    await response.body?.cancel();
+    await leave(response);
   });
 
   test.each(Object.entries(stays))("%s: is the answer, no other target is asked", async (_, model) => {
@@ -83,10 +88,10 @@ describe.each([
   test("a refused connection, and an alias of a route", async () => {
     const { response } = await ask("refused", "hello", stream);
     expect(response.headers.get("x-dragoman-provider")).toBe("gem");
-    await response.body?.cancel();
+    await leave(response);
     const aliased = await ask("smart-default", "hello", stream);
     expect(aliased.response.headers.get("x-dragoman-provider")).toBe("claude");
-    await aliased.response.body?.cancel();
+    await leave(aliased.response);
   });
 
   test("all failed: the last one's failure, with its attempts on record", async () => {
