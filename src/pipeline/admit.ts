@@ -41,7 +41,7 @@ export class Admission {
    */
   enter(call: Call, model: string, role: ModelRole): { admitted: Call; release: () => void } {
     requireScope(call, role === "embed" ? "embed" : "chat");
-    refuseWhatCannotBeKept(call.options);
+    refuseWhatCannotBeKept(call.options, role);
     const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
     const place = `${role} ${targets[0]?.model ?? model}`;
     const inside = this.#inside.get(place) ?? 0;
@@ -90,8 +90,9 @@ export function requireScope({ principal: { id, scopes } }: Call, scope: Scope):
 }
 
 /** A promise that cannot be kept is refused, not ignored. */
-function refuseWhatCannotBeKept(options: CallOptions | undefined): void {
+function refuseWhatCannotBeKept(options: CallOptions | undefined, role: ModelRole): void {
   if (options === undefined) return;
+  if (options.explain && role === "embed") throw new GatewayError("unsupported", "embeddings have no plan; leave options.explain out");
   if (options.policy !== "") throw new GatewayError("policy_not_found", `there is no policy with the key "${options.policy}"`);
   if (options.resumable) throw new GatewayError("unsupported", "resumable streams are not available; leave options.resumable out");
   if (options.idempotencyKey !== "") {

@@ -8,7 +8,7 @@ import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
 import { type AttemptCall, throwIfStopped } from "../core/call.ts";
 import type { EmbedCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
-import type { EventBatch, GenerateEvent } from "../core/event.ts";
+import { type EventBatch, type GenerateEvent, startedEvent } from "../core/event.ts";
 import { JsonError, type JsonValue, parseJson, upstreamJsonLimits } from "../core/json.ts";
 import type { Provider } from "../core/provider.ts";
 import { Secret } from "../core/secret.ts";
@@ -117,6 +117,11 @@ class HttpUpstream {
     const stream = !call.buffered;
     const written = codec.writeRequest(request, target, { stream });
     settle(written, call);
+    if (call.options?.explain) {
+      // A plan: the request was written, so the report is complete, and nothing is sent.
+      yield { events: [startedEvent({})] };
+      return;
+    }
     const reply = await this.#post(written, target, call, call.signal, stream);
     if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
     if (stream && isEventStream(mediaType(reply))) yield* this.#readStream(codec, written, reply);

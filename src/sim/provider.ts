@@ -84,7 +84,8 @@ class SimProvider implements Provider {
       upstreamId,
       createdAt: timestampFromMs(this.#clock.wall()),
     });
-    yield* answer.batches(started, this.#pace);
+    if (call.options?.explain) yield { events: [started] };
+    else yield* answer.batches(started, this.#pace);
   }
 
   embed = async (request: EmbedRequest, target: Target, call: AttemptCall) => {

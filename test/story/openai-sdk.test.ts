@@ -128,6 +128,17 @@ describe("what a target cannot take", () => {
     expect(gateway.sim.requests()).toEqual([]);
   });
 
+  test("is told beforehand by explain: the plan and its report, with nothing sent or billed", async () => {
+    gateway.reset();
+    const { response } = await client.chat.completions
+      .create({ model: "claude/sim-echo", messages, seed: 7 }, { headers: { "x-dragoman-explain": "true" } })
+      .withResponse();
+    expect(response.headers.get("x-dragoman-translation")).toContain('dropped;path="seed"');
+    expect(response.headers.get("x-dragoman-provider")).toBe("claude");
+    expect(gateway.sim.requests()).toEqual([]);
+    expect(gateway.attempts()[0]?.output_tokens).toBeUndefined();
+  });
+
   test("unknown fields reach an upstream of the same format", async () => {
     gateway.reset();
     await client.chat.completions.create({ model: "chat/sim-lenient", messages, brand_new: { deep: [1, { x: true }] } } as never);
