@@ -1,5 +1,5 @@
 /** The ledger's first form: the latest calls in memory, and one structured log line for each attempt. */
-import { type Attempt, AttemptStatus } from "../../gen/dragoman/v1/usage_pb.ts";
+import { type Attempt, AttemptStatus, UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
 import type { CallOutcome, Ledger } from "../core/ledger.ts";
@@ -23,6 +23,12 @@ const statusNames: Record<number, string> = {
   [AttemptStatus.ERROR]: "error",
   [AttemptStatus.TIMEOUT]: "timeout",
   [AttemptStatus.CANCELLED]: "cancelled",
+};
+
+const basisNames: Record<number, string> = {
+  [UsageBasis.PROVIDER]: "provider",
+  [UsageBasis.COUNTED]: "counted",
+  [UsageBasis.ESTIMATED]: "estimated",
 };
 
 export class AttemptLog implements Ledger {
@@ -67,7 +73,7 @@ export class AttemptLog implements Ledger {
       cache_read_tokens: usage?.cacheReadTokens,
       cache_write_tokens: usage?.cacheWriteTokens,
       reasoning_tokens: usage?.reasoningTokens,
-      usage_basis: usage?.basis,
+      usage_basis: usage === undefined ? undefined : basisNames[usage.basis],
     });
   }
 

@@ -18,8 +18,7 @@ export interface AttemptLine {
   readonly input_tokens?: number;
   readonly output_tokens?: number;
   readonly cache_read_tokens?: number;
-  /** 1 PROVIDER, 2 COUNTED, 3 ESTIMATED. */
-  readonly usage_basis?: number;
+  readonly usage_basis?: "provider" | "counted" | "estimated";
 }
 
 export interface Gateway {
@@ -112,7 +111,7 @@ function expectAgreement(record: AttemptLine, row: ReturnType<SimServer["bill"]>
     expect({ input: row.inputTokens, output: row.outputTokens }).toEqual({ input: 0, output: 0 });
     return;
   }
-  if (record.usage_basis === 1) {
+  if (record.usage_basis === "provider") {
     expect({ input: record.input_tokens, output: record.output_tokens, cached: record.cache_read_tokens ?? 0 }).toEqual({
       input: row.inputTokens,
       output: row.outputTokens,
