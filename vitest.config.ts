@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 /** `unit` is quick and part of `npm run check`; `story` runs the whole product over real sockets with real clients. */
 export default defineConfig({
   test: {
+    // Many tests wait for sockets and timers: two share a core well.
+    maxWorkers: 3,
     projects: [
       { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/story/**", "test/bench/**"] } },
       { test: { name: "story", include: ["test/story/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
