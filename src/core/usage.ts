@@ -143,10 +143,17 @@ export class OutputMeter {
   readonly #estimate = new TokenEstimate();
   /** The provider's own counts, the last ones. */
   usage: Usage | undefined;
+  /** Whether the answer had finished and nothing was generated after the last counts: they are final then. */
+  #finished = false;
+  #final = false;
 
   see({ event }: GenerateEvent): void {
-    if (event.case === "usage") this.usage = event.value;
-    else if (event.case === "blockDelta") {
+    if (event.case === "finished") this.#finished = true;
+    if (event.case === "usage") {
+      this.usage = event.value;
+      this.#final = true;
+    } else if (event.case === "blockDelta") {
+      this.#final = false;
       const { delta } = event.value;
       if (delta.case !== undefined && typeof delta.value === "string") this.#estimate.text(delta.value);
     } else if (event.case === "blockStarted" && event.value.toolCall !== undefined) {
@@ -159,7 +166,8 @@ export class OutputMeter {
     const said = this.usage;
     const usage = said === undefined ? create(UsageSchema) : clone(UsageSchema, said);
     // Counts that a provider gives while it generates are those of that moment: what came after is not in them.
-    const outputKnown = said?.outputTokens !== undefined && (complete || said.outputTokens >= this.#estimate.count);
+    const final = complete || (this.#finished && this.#final);
+    const outputKnown = said?.outputTokens !== undefined && (final || said.outputTokens >= this.#estimate.count);
     if (usage.inputTokens !== undefined && outputKnown) {
       usage.basis = UsageBasis.PROVIDER;
       return usage;

@@ -49,7 +49,9 @@ async function stream({ response, options }: Exchange, read: DialectRequest, cal
     pump.end(writer.end());
   } catch (thrown) {
     if (!response.headersSent) throw thrown;
-    pump.end(writer.error(inWordsOf(GatewayError.from(thrown), dialect.clientPath)));
+    const error = GatewayError.from(thrown);
+    if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
+    pump.end(writer.error(inWordsOf(error, dialect.clientPath)));
   }
 }
 

@@ -15,8 +15,8 @@ export function callHeaders({ requestId, clientRequestId }: Pick<Call, "requestI
 export function servingHeaders(call: Call, started: Pick<Started, "provider" | "usedFallback" | "node"> | undefined): HeaderMap {
   const headers = callHeaders(call);
   if (started !== undefined) {
-    headers["x-dragoman-provider"] = started.provider;
-    headers["x-dragoman-node"] = started.node;
+    headers["x-dragoman-provider"] = headerSafe(started.provider);
+    headers["x-dragoman-node"] = headerSafe(started.node);
     headers["x-dragoman-used-fallback"] = String(started.usedFallback);
   }
   const translation = writeTranslationHeader(call.translation);
@@ -37,4 +37,9 @@ export function errorHeaders(error: GatewayError): HeaderMap {
     if (retryAfterMs !== undefined) headers["retry-after-ms"] = String(Math.max(1, Math.round(retryAfterMs)));
   }
   return headers;
+}
+
+/** Model names may be in any script; a header takes visible ASCII, so the rest is percent-encoded (RFC 3986 section 2.1). */
+function headerSafe(text: string): string {
+  return text.toWellFormed().replace(/[^\x21-\x7e]/gu, (character) => encodeURIComponent(character));
 }

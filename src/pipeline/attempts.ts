@@ -6,7 +6,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Attempt, AttemptSchema, AttemptStatus, type Usage } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type AttemptCall, type Call, stopReason, throwIfStopped } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
-import { GatewayError } from "../core/error.ts";
+import { GatewayError, type Reason } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { Provider } from "../core/provider.ts";
@@ -20,6 +20,9 @@ export interface AttemptOptions {
   /** HTTP statuses of a provider after which another target is tried. */
   readonly retryableStatusCodes: ReadonlySet<number>;
 }
+
+/** Failures that, without a provider's words, are the gateway's own before anything was sent. */
+const ownRefusals: ReadonlySet<Reason> = new Set(["untranslatable", "invalid_request", "unsupported", "model_not_found"]);
 
 /** One attempt that is running. */
 export class RunningAttempt {
@@ -68,9 +71,10 @@ export class RunningAttempt {
     this.#options.ledger.attemptEnded(this.call, attempt, error);
   }
 
-  /** Whether the provider may have begun to work, and so to bill: it was reached, and did not refuse. */
+  /** Whether the provider may have begun to work, and so to bill: it was reached, and neither it nor we refused. */
   maybeBilled(error: GatewayError): boolean {
-    return !error.details.undispatched && this.attempt.httpStatus < 400 && error.reason !== "untranslatable";
+    if (error.details.undispatched || this.attempt.httpStatus >= 400) return false;
+    return error.details.upstream !== undefined || !ownRefusals.has(error.reason);
   }
 
   #elapsed(): number {

@@ -134,6 +134,7 @@ class HttpUpstream {
     const frames = new SseReader();
     const reader = codec.eventReader(this.#name, written.state);
     let events: GenerateEvent[] = [];
+    let drained = false;
     try {
       for (;;) {
         const { done, value } = await body.next();
@@ -148,6 +149,7 @@ class HttpUpstream {
           for (const event of reader.end()) events.push(event);
           // The answer is complete; the socket is good for the next one if the upstream ends here too.
           body.drain();
+          drained = true;
         }
         const batch = events;
         events = [];
@@ -159,7 +161,7 @@ class HttpUpstream {
       if (events.length > 0) yield { events };
       throw this.#redacted(thrown);
     } finally {
-      if (!reader.done) await body.return();
+      if (!drained) await body.return();
     }
   }
 

@@ -54,6 +54,9 @@ export function createRouter(options: RouterOptions): Router {
   /** A reference that is no route: a catalog id, `[@]provider/model`, or a bare id of a preferred provider. */
   function direct(reference: string, preferred: string): Target[] {
     const offered = options.catalog.find(reference);
+    // Who lists nothing may serve what it is asked for.
+    const unlisted = preferred !== "" && providers.get(preferred)?.listModels === undefined && providers.has(preferred);
+    if (offered.length > 0 && unlisted && !offered.some(({ provider }) => provider === preferred)) return [target(preferred, reference)];
     if (offered.length > 0) return offered.map(({ provider, model }) => target(provider, model));
     const slash = reference.indexOf("/");
     const named = reference.slice(reference.startsWith("@") ? 1 : 0, Math.max(slash, 0));

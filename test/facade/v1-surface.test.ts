@@ -294,6 +294,25 @@ describe("chat completions, buffered", () => {
   });
 });
 
+test("a model whose name is in another script is served, and its header is percent-encoded", async () => {
+  const url = await start({
+    async *generate() {
+      const events = new EventBuilder();
+      events.push(startedEvent({ provider: "p", node: "p/模型" }));
+      events.text(0, events.startBlock(0, BlockKind.TEXT), "ok");
+      events.endOpenBlocks();
+      events.push(finishedEvent({ reason: FinishReason.STOP }));
+      yield { events: events.take() };
+    },
+  });
+  for (const stream of [true, false]) {
+    const response = await post(`${url}/v1/chat/completions`, { ...chat, model: "模型", stream });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-dragoman-node")).toBe("p/%E6%A8%A1%E5%9E%8B");
+    expect(await response.text()).toContain("ok");
+  }
+});
+
 test("embeddings in floats and in base64, which SDKs ask for", async () => {
   const url = await start();
   const floats = await (await post(`${url}/v1/embeddings`, { model: "v", input: ["a", "b"] })).json();

@@ -242,6 +242,33 @@ describe("generate", () => {
   });
 });
 
+describe("what an attempt is billed for", () => {
+  test("nothing where the gateway itself refused before anything was sent", async () => {
+    const { operations, attempts } = harness({ refuses: failing(new GatewayError("invalid_request", "a field is wrong")) });
+    const error = await failureOf(operations.complete(request("p/refuses"), startCall()));
+    expect(attempts[0]?.usage).toBeUndefined();
+    expect(error.settled?.usage).toBeUndefined();
+  });
+
+  test("the provider's own counts where they were complete when the client left", async () => {
+    const { operations, attempts } = harness({
+      async *good() {
+        const events = new EventBuilder();
+        events.push(startedEvent({}));
+        const text = events.startBlock(0, BlockKind.TEXT);
+        events.text(0, text, "Все люди рождаются свободными и равными");
+        events.endOpenBlocks();
+        events.push(finishedEvent({ reason: FinishReason.STOP }));
+        events.push(usageEvent(create(UsageSchema, { inputTokens: 3, outputTokens: 9, basis: UsageBasis.PROVIDER })));
+        yield { events: events.take() };
+        yield { events: [] };
+      },
+    });
+    for await (const _ of operations.generate(request(), startCall())) break;
+    expect(attempts[0]?.usage).toMatchObject({ outputTokens: 9, basis: UsageBasis.PROVIDER });
+  });
+});
+
 describe("admission", () => {
   test("a key without the scope is refused before anything is sent", async () => {
     const { operations, attempts } = harness({ good });

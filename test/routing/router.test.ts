@@ -20,6 +20,7 @@ const offered: Record<string, { provider: string; model: string }[]> = {
     { provider: "a", model: "shared" },
     { provider: "b", model: "shared" },
   ],
+  "only-a": [{ provider: "a", model: "only-a" }],
   "meta-llama/Llama-3": [{ provider: "b", model: "meta-llama/Llama-3" }],
 };
 
@@ -79,6 +80,8 @@ describe("model references", () => {
   test("the preferred provider wins where it can serve, and is refused where it cannot", () => {
     expect(ids("shared", "b")).toEqual(["b/shared"]);
     expect(ids("unlisted", "b")).toEqual(["b/unlisted"]);
+    // b lists nothing, so that another one's list does not speak for it.
+    expect(ids("only-a", "b")).toEqual(["b/only-a"]);
     expect(reason(() => ids("a/x", "b"))).toBe("invalid_request");
   });
 
@@ -99,5 +102,6 @@ test("models lists routes and aliases first, then the catalog, each id once", ()
     ["shared", "dragoman"],
     ["turns", "dragoman"],
     ["meta-llama/Llama-3", ""],
+    ["only-a", ""],
   ]);
 });

@@ -1,11 +1,10 @@
 /** SSE-5 and promise 4: a client that goes away closes the upstream's socket, whatever it speaks and whenever it leaves. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { GenerateRequestSchema, Role } from "../../gen/dragoman/v1/generate_pb.ts";
 import { CompleteRequestSchema, InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
@@ -37,8 +36,10 @@ interface Leaver {
 const core = (model: string, text: string) =>
   create(GenerateRequestSchema, { model, messages: [{ role: Role.USER, parts: [{ part: { case: "text", value: text } }] }] });
 
-/** Long enough for the request to reach the upstream. */
-const onItsWayMs = 300;
+/** Resolves when the upstream has the request. */
+async function reached(): Promise<void> {
+  await vi.waitFor(() => expect(gateway.sim.bill()).toHaveLength(1), { timeout: 10_000, interval: 5 });
+}
 
 function connectLeaver(name: string, makeTransport: () => ReturnType<typeof createConnectTransport>): Leaver {
   return {
@@ -51,7 +52,7 @@ function connectLeaver(name: string, makeTransport: () => ReturnType<typeof crea
         for await (const { event } of stream) if (wait && event.case === "blockDelta") break;
       })().catch(() => {});
       if (wait) await reading;
-      else await sleep(onItsWayMs);
+      else await reached();
       stop.abort();
       await reading;
     },
@@ -73,7 +74,7 @@ const leavers: Leaver[] = [
         for await (const chunk of stream) if (wait && chunk.choices[0]?.delta.content) break;
       })().catch(() => {});
       if (wait) await reading;
-      else await sleep(onItsWayMs);
+      else await reached();
       stop.abort();
       await reading;
     },
@@ -87,7 +88,7 @@ const leavers: Leaver[] = [
       const asking = client.chat.completions
         .create({ model, messages: [{ role: "user", content: text }] }, { signal: stop.signal })
         .catch(() => {});
-      await sleep(onItsWayMs);
+      await reached();
       stop.abort();
       await asking;
     },
@@ -106,7 +107,7 @@ const leavers: Leaver[] = [
       );
       call.on("error", () => {});
       if (wait) await new Promise((resolve) => call.once("data", resolve));
-      else await sleep(onItsWayMs);
+      else await reached();
       call.cancel();
       client.close();
     },
@@ -124,7 +125,7 @@ const leavers: Leaver[] = [
         core(model, text),
         () => {},
       );
-      await sleep(onItsWayMs);
+      await reached();
       call.cancel();
       client.close();
     },
