@@ -1,6 +1,6 @@
 /** What a command of the command line is, and how its arguments and its help are read off one description. */
 import { parseArgs } from "node:util";
-import { suggestion } from "../config/nearest.ts";
+import { suggestion } from "../core/nearest.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import { type Terminal, table } from "./terminal.ts";
 

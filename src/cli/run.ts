@@ -1,6 +1,7 @@
 /** The command line: finds the command, runs it, and turns what went wrong into a message and an exit code. */
-import { suggestion } from "../config/nearest.ts";
+
 import { ConfigError, describeProblems } from "../config/problem.ts";
+import { suggestion } from "../core/nearest.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import { version } from "../version.ts";
 import { type Command, describeCommand, readArguments, UsageError } from "./command.ts";

@@ -1,5 +1,5 @@
 /** Whether the parts of a configuration fit each other. Works on the unchecked tree, so that every problem is found at once. */
-import { nearest, suggestion } from "./nearest.ts";
+import { nearest, suggestion } from "../core/nearest.ts";
 import type { Problem } from "./problem.ts";
 import { type ConfigNode, childOf, isConfigMap, type Path, placeOf } from "./tree.ts";
 

@@ -1,7 +1,7 @@
 /** What the environment and the command line say about the configuration. */
 
+import { suggestion } from "../core/nearest.ts";
 import { readListenAddress, writeListenAddress } from "./listen-address.ts";
-import { suggestion } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
 import { configSchema } from "./schema.ts";
 import { fixedPathsOf, keysOf, schemaAt } from "./schema-shape.ts";

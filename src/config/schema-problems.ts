@@ -1,6 +1,6 @@
 /** What the schema found, in words that say what would be right. No message repeats a value: it may be a secret. */
 import type { z } from "zod";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import type { Problem } from "./problem.ts";
 import { bareSchema, fixedPathsOf, keysOf, schemaAt } from "./schema-shape.ts";
 import { type ConfigNode, nodeAt, type Path, placeOf, writePath } from "./tree.ts";

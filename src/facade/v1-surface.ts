@@ -2,11 +2,11 @@
  * The /v1 surface: OpenAI's HTTP API over the pipeline. Thin: it mounts dialects on paths, names headers, renders errors
  * (surfaces.md 3); policy, routing, limits and accounting are the pipeline's.
  */
+import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import { answerChatCompletion } from "./chat-completions.ts";
-import { readCredential } from "./credential.ts";
 import { answerEmbeddings } from "./embeddings.ts";
 import type { Endpoint, V1Options } from "./endpoint.ts";
 import { headerOf, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
@@ -32,7 +32,7 @@ async function answer(request: NodeRequest, response: NodeResponse, options: V1O
   const clientSignal = signalOf(response);
   try {
     const { endpoint, rest } = find(request);
-    const authenticate = () => options.access.authenticate(readCredential(request));
+    const authenticate = () => options.access.authenticate(credentialOf(request));
     await endpoint.answer({ request, response, clientSignal, rest, options, authenticate });
   } catch (thrown) {
     const error = GatewayError.from(thrown);
@@ -42,6 +42,13 @@ async function answer(request: NodeRequest, response: NodeResponse, options: V1O
     const known = clientRequestId !== undefined && /^[\x21-\x7e]{1,128}$/.test(clientRequestId) ? clientRequestId : requestId;
     sendError(response, error, callHeaders({ requestId, clientRequestId: known }));
   }
+}
+
+/** Google's clients may put the key into the query, where no header has one. */
+function credentialOf(request: NodeRequest): string | undefined {
+  const { query } = splitUrl(request);
+  const inQuery = query === "" ? null : new URLSearchParams(query).get("key");
+  return readCredential((name) => headerOf(request, name)) ?? inQuery ?? undefined;
 }
 
 function find(request: NodeRequest): { endpoint: Endpoint; rest: string } {

@@ -1,4 +1,6 @@
 /** Providers by type: from settings, and settings from the environment. */
+
+import { nearest } from "../core/nearest.ts";
 import type { Provider } from "../core/provider.ts";
 import { Secret } from "../core/secret.ts";
 import { anthropic } from "./anthropic.ts";
@@ -32,9 +34,10 @@ export function createProvider(settings: ProviderSettings, dependencies: Provide
     throw new Error(`name: ${JSON.stringify(name)} must be lower-case letters, digits, ".", "_" and "-", and begin with a letter or digit`);
   if (type === localType) return createLocalEmbeddings(name);
   const kind = kinds.get(type);
+  const meant = kind === undefined ? nearest(type, providerTypes()) : undefined;
   if (kind === undefined)
     throw new Error(
-      `type: ${JSON.stringify(type)} is not known${suggest(type)}; any server that speaks OpenAI's format is openai-compatible`,
+      `type: ${JSON.stringify(type)} is not known${meant === undefined ? "" : `, did you mean ${JSON.stringify(meant)}?`}; any server that speaks OpenAI's format is openai-compatible`,
     );
   if (settings.baseUrl === undefined && kind.baseUrl === undefined) throw new Error(`base_url: is required for type ${type}`);
   if (settings.apiKey === undefined && kind.needsKey && settings.baseUrl === undefined && !hasCredential(settings, kind)) {
@@ -98,26 +101,4 @@ function first(env: Readonly<Record<string, string | undefined>>, names: readonl
     if (value !== undefined && value !== "") return value;
   }
   return undefined;
-}
-
-/** `, did you mean "groq"?`: the known type at the least distance, if it is near. */
-function suggest(type: string): string {
-  const best = providerTypes()
-    .map((known) => ({ known, distance: editDistance(type.toLowerCase(), known) }))
-    .sort((left, right) => left.distance - right.distance)[0];
-  if (best === undefined || best.distance > Math.max(2, type.length / 3)) return "";
-  return `, did you mean ${JSON.stringify(best.known)}?`;
-}
-
-function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= left.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= right.length; j++) {
-      const change = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? 0;
 }

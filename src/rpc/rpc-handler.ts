@@ -3,6 +3,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Access } from "../core/access.ts";
+import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
@@ -11,7 +12,6 @@ import type { Operations } from "../core/operations.ts";
 import { idsWithoutCall } from "./call-ids.ts";
 import { toConnectError } from "./connect-error.ts";
 import { createConnectHandler } from "./connect-handler.ts";
-import { readCredential } from "./credential.ts";
 import { type HealthTable, ServingStatus } from "./health-table.ts";
 import { createInferenceService, principalKey } from "./inference-service.ts";
 import { strictJson } from "./json-decoder.ts";
@@ -82,7 +82,7 @@ function serveInference(router: ConnectRouter, { operations, starter, access, li
 function createGate(access: Access): NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>["requestGate"]> {
   return async ({ requestHeader, values }) => {
     try {
-      values.set(principalKey, await access.authenticate(readCredential(requestHeader)));
+      values.set(principalKey, await access.authenticate(readCredential((name) => requestHeader.get(name))));
     } catch (thrown) {
       throw toConnectError(GatewayError.from(thrown), idsWithoutCall(requestHeader.get("x-request-id")));
     }
