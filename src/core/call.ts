@@ -2,6 +2,7 @@
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
 import type { Attempt, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import { GatewayError } from "./error.ts";
+import type { JsonObject } from "./json.ts";
 import type { Target } from "./target.ts";
 
 export type Operation = "generate" | "complete" | "embed" | "count_tokens" | "list_models";
@@ -36,6 +37,19 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>;
 }
 
+/**
+ * The client's request as it was sent, for a provider whose upstream speaks the same wire format: it may send the patched
+ * body and relay the answer's bytes. A stage that sees or changes content passes the call on without it.
+ */
+export interface ClientWire {
+  /** The wire format of request and answer. */
+  readonly format: string;
+  /** What parseJson gave; never changed. */
+  readonly body: JsonObject;
+  /** Whether the client asked for usage in the stream. */
+  readonly includeUsage: boolean;
+}
+
 export interface Call {
   /** The gateway's own unique id, a ULID. */
   readonly requestId: string;
@@ -57,6 +71,8 @@ export interface Call {
   readonly traceparent: string;
   readonly attribution: Attribution | undefined;
   readonly options: CallOptions | undefined;
+  /** Undefined where the answer must be written from events. */
+  readonly wire?: ClientWire | undefined;
   /** Every try, in order; grows while the call runs. */
   readonly attempts: Attempt[];
   /** What the target of the running attempt could not take; a new attempt begins with none. */

@@ -5,6 +5,7 @@
 
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { CompleteResponse, GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import type { GatewayError } from "./error.ts";
 import type { EventBatch, GenerateEvent } from "./event.ts";
 import type { JsonValue } from "./json.ts";
@@ -14,6 +15,18 @@ import type { TranslationReport } from "./translation.ts";
 
 // ---- client half -----------------------------------------------------------------------------------------------------
 
+/** What a request says outside its body. */
+export interface RequestFacts {
+  /** The model that the path names, percent-decoded; undefined where the body names it. */
+  readonly model?: string | undefined;
+  /** Whether the path asks for a stream; undefined where the body says it. */
+  readonly stream?: boolean | undefined;
+  /** Query parameters. */
+  readonly query?: URLSearchParams | undefined;
+  /** A request header by lower-case name. */
+  header?(name: string): string | undefined;
+}
+
 /** A client's request, read. */
 export interface DialectRequest {
   readonly generate: GenerateRequest;
@@ -21,6 +34,11 @@ export interface DialectRequest {
   readonly stream: boolean | undefined;
   /** Whether the client asked for usage in the stream. */
   readonly includeUsage: boolean;
+  /**
+   * What the dialect's own writers must know of the request, for example fields that an answer repeats. The caller hands
+   * it back and never looks inside.
+   */
+  readonly rendering?: unknown;
 }
 
 /** Facts of the answer that are the gateway's to say. */
@@ -31,7 +49,15 @@ export interface AnswerFacts {
   readonly created: number;
 }
 
+/** Facts that an error's body may repeat. */
+export interface ErrorFacts {
+  /** The gateway's own id of the call. */
+  readonly requestId: string;
+}
+
 export interface EventWriter {
+  /** Of the whole stream; absent: `text/event-stream; charset=utf-8`. */
+  readonly contentType?: string;
   /** The bytes of a batch's events as text; empty where they have no form in this dialect. */
   write(batch: EventBatch): string;
   /** A failure after the first byte: the dialect's error record. Nothing follows it. */
@@ -44,11 +70,37 @@ export interface Dialect {
   /** The wire format's name in extras_json and reports. */
   readonly name: string;
   /** Throws GatewayError naming the field's path. `body` is what parseJson gave. */
-  readRequest(body: JsonValue): DialectRequest;
+  readRequest(body: JsonValue, facts: RequestFacts): DialectRequest;
   /** JSON text of the buffered answer. */
-  writeResponse(response: CompleteResponse, facts: AnswerFacts): string;
+  writeResponse(response: CompleteResponse, facts: AnswerFacts, request: DialectRequest): string;
   eventWriter(request: DialectRequest, facts: AnswerFacts): EventWriter;
+  /** The body of an answer that is an error, as JSON.stringify takes it. */
+  writeError(error: GatewayError, facts: ErrorFacts): unknown;
   /** A path in the core request in this dialect's own words; the path itself where there is no other. */
+  clientPath(path: string): string;
+}
+
+/** How a dialect asks for a count of tokens. */
+export interface CountTokensDialect {
+  readonly name: string;
+  /** The call to count. Throws GatewayError naming the field's path. */
+  readRequest(body: JsonValue, facts: RequestFacts): GenerateRequest;
+  /** JSON text. */
+  writeResponse(response: CountTokensResponse): string;
+  writeError(error: GatewayError, facts: ErrorFacts): unknown;
+  clientPath(path: string): string;
+}
+
+/** How a dialect asks for embeddings. `Rendering` is what its writer must know of the request. */
+export interface EmbedDialect<Rendering = unknown> {
+  /** The wire format's name in extras_json and reports. */
+  readonly name: string;
+  /** Throws GatewayError naming the field's path. */
+  readRequest(body: JsonValue, facts: RequestFacts): { embed: EmbedRequest; rendering: Rendering };
+  /** JSON text. */
+  writeResponse(response: EmbedResponse, rendering: Rendering): string;
+  writeError(error: GatewayError, facts: ErrorFacts): unknown;
+  /** A path in the core request in this dialect's own words. */
   clientPath(path: string): string;
 }
 
@@ -90,8 +142,35 @@ export interface WriteOptions {
 /** Names, by provider, of what an answer's headers say. */
 export type ResponseHeaders = (name: string) => string | undefined;
 
+/** Cuts the bytes of a stream into frames, however they arrive. SseReader is the usual one. */
+export interface FrameReader {
+  /** The frames that these bytes complete. Throws GatewayError provider_error for what cannot be read. */
+  read(chunk: Uint8Array): Frame[];
+}
+
+/** How a vendor counts the tokens of a call. */
+export interface TokenCountCodec {
+  writeRequest(request: GenerateRequest, target: Target): UpstreamRequest;
+  /** `provider` and `servedModel` are the caller's to fill in. Throws GatewayError where there is no count. */
+  readResponse(body: string, provider: string): CountTokensResponse;
+}
+
+/** Media by kind of part. */
+export type MediaKind = "image" | "audio" | "file" | "video";
+
 export interface UpstreamCodec {
   readonly format: string;
+  /** Of streamed answers; absent: `text/event-stream`. */
+  readonly streamType?: string;
+  /** For streams that are not server-sent events. */
+  frameReader?(): FrameReader;
+  /** For vendors that count. */
+  readonly counting?: TokenCountCodec;
+  /**
+   * Whether the target takes this media by its URL. Where not, and fetching is allowed, the provider fetches it and hands
+   * in a request with data. Absent: never asked, URLs are written or refused as the format has it.
+   */
+  takesUrl?(url: string, kind: MediaKind, target: Target): boolean;
   /** Throws GatewayError only for what no target could take; losses go into the report. */
   writeRequest(request: GenerateRequest, target: Target, options: WriteOptions): UpstreamRequest;
   /** `provider` is the configured name: it marks signatures. `state` is that of the UpstreamRequest. */

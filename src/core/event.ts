@@ -27,6 +27,11 @@ type Init<Schema extends Parameters<typeof create>[0]> = Omit<MessageInitShape<S
 /** What one read of the upstream gave. */
 export interface EventBatch {
   readonly events: readonly GenerateEvent[];
+  /**
+   * The bytes for a client that speaks the upstream's format: whole records, in place of what its writer would make of
+   * `events`. May be empty. If the first batch of a call has them, all have, until it ends or fails.
+   */
+  readonly raw?: Uint8Array;
 }
 
 function event(value: GenerateResponse["event"], extrasJson: Extras = {}): GenerateEvent {

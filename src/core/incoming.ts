@@ -1,10 +1,10 @@
 /** How a surface begins a call: from headers and a read request to a Call. Implemented by pipeline/call-starter.ts. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
-import type { Call, Operation, Principal } from "./call.ts";
+import type { Call, ClientWire, Operation, Principal } from "./call.ts";
 
 export interface IncomingCall {
   readonly operation: Operation;
-  /** `rpc` or `v1`. */
+  /** Family of paths: `rpc`, `v1`, `gemini`. */
   readonly surface: string;
   /** The client's wire format; `dragoman` on RPC. */
   readonly dialect: string;
@@ -14,6 +14,7 @@ export interface IncomingCall {
   /** What the request's body or message says; headers are merged into a copy, a disagreement is refused. */
   readonly attribution?: Attribution | undefined;
   readonly options?: CallOptions | undefined;
+  readonly wire?: ClientWire | undefined;
   /** Aborted when the client goes away or its transport's deadline passes. */
   readonly clientSignal: AbortSignal;
   /** Deadline of the transport (grpc-timeout, connect-timeout-ms) in milliseconds from now. */

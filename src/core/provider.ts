@@ -1,6 +1,7 @@
 /** An upstream vendor: a codec's upstream half, an address, a credential and quirks. */
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
 import type { AttemptCall } from "./call.ts";
 import type { EventBatch } from "./event.ts";
@@ -19,6 +20,8 @@ export interface Provider {
   generate?(request: GenerateRequest, target: Target, call: AttemptCall): AsyncIterable<EventBatch>;
   /** One embedding per input and type, in input order. Throws GatewayError. */
   embed?(request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedResponse>;
+  /** The vendor's own count; absent where it has none. Throws GatewayError. */
+  countTokens?(request: GenerateRequest, target: Target, call: AttemptCall): Promise<CountTokensResponse>;
   /** What the vendor offers now. Throws GatewayError where it does not answer. */
   listModels?(signal: AbortSignal): Promise<Model[]>;
   /** What is known of a model without asking. */

@@ -1,5 +1,4 @@
 /** POST /v1/chat/completions. */
-import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
 import type { Call } from "../core/call.ts";
 import type { AnswerFacts, Dialect, DialectRequest } from "../core/dialect.ts";
@@ -18,18 +17,18 @@ const dialect: Dialect = openAiChatDialect;
 
 export async function answerChatCompletion(exchange: Exchange): Promise<void> {
   const principal = await exchange.authenticate();
-  const read = dialect.readRequest(await readJsonBody(exchange.request, exchange.options.body));
+  const read = dialect.readRequest(await readJsonBody(exchange.request, exchange.options.body), {});
   const streams = read.stream ?? exchange.options.defaultStream;
   const { attribution, options } = read.generate;
   const operation = streams ? "generate" : "complete";
   const facts = { operation, dialect: dialect.name, principal, attribution, options, clientPath: dialect.clientPath } as const;
-  await withCall(exchange, facts, (call) => (streams ? stream(exchange, read, call) : buffer(exchange, read.generate, call)));
+  await withCall(exchange, facts, (call) => (streams ? stream(exchange, read, call) : buffer(exchange, read, call)));
 }
 
-async function buffer({ response, options }: Exchange, request: GenerateRequest, call: Call): Promise<void> {
-  const answer = await options.operations.complete(request, call);
+async function buffer({ response, options }: Exchange, read: DialectRequest, call: Call): Promise<void> {
+  const answer = await options.operations.complete(read.generate, call);
   nameClientPaths(call, dialect.clientPath);
-  sendJson(response, 200, servingHeaders(call, answer.started), dialect.writeResponse(answer, answerFacts(options.clock.wall())));
+  sendJson(response, 200, servingHeaders(call, answer.started), dialect.writeResponse(answer, answerFacts(options.clock.wall()), read));
 }
 
 /** Status and headers wait for the first batch, which comes at the commit point; after it a failure is a record. */

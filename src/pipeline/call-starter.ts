@@ -97,6 +97,7 @@ export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): 
         traceparent: readTraceparent(incoming),
         attribution,
         options,
+        wire: incoming.wire,
         attempts: [],
         translation: [],
         targets: [],

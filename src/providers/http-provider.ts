@@ -6,7 +6,7 @@ import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
 import { type AttemptCall, throwIfStopped } from "../core/call.ts";
-import type { EmbedCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
+import type { EmbedCodec, TokenCountCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
 import { type EventBatch, type GenerateEvent, startedEvent } from "../core/event.ts";
 import { JsonError, type JsonValue, parseJson, upstreamJsonLimits } from "../core/json.ts";
@@ -18,7 +18,7 @@ import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
 import type { HttpClient, HttpReply } from "./http-client.ts";
 import { type Credential, credentialHeader, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
 import { httpLimits } from "./http-limits.ts";
-import { isEventStream, isJson, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
+import { isJson, isStream, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
 import type { ModelPage } from "./model-list.ts";
 import { Redactor } from "./redactor.ts";
 
@@ -37,12 +37,26 @@ export interface HttpProviderOptions {
   /** `dragoman/1.2.3`. */
   readonly userAgent: string;
   readonly codec?: UpstreamCodec | undefined;
+  /** Further formats that the vendor speaks as well: for clients that speak the same, and where a model speaks no other. */
+  readonly otherCodecs?: readonly UpstreamCodec[] | undefined;
   readonly embedCodec?: EmbedCodec | undefined;
   /** Below the base URL, where the vendor wants another path than the codec's. Query included. */
   readonly writePath?: ((path: string, target: Target) => string) | undefined;
+  /** Headers that depend on the whole request, such as a signature over it; they win over all others. */
+  readonly sign?: ((request: SignedRequest) => Promise<Readonly<Record<string, string>>>) | undefined;
   readonly listing?: ModelListing | undefined;
   readonly traits: (model: string) => ModelTraits;
   readonly claims?: ((model: string) => boolean) | undefined;
+}
+
+export interface SignedRequest {
+  readonly method: "GET" | "POST";
+  /** With the origin. */
+  readonly url: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Undefined without a body. */
+  readonly body: string | undefined;
 }
 
 export interface ModelListing {
@@ -65,6 +79,9 @@ const requestIdHeaders = [
   "cf-ray",
 ] as const;
 
+const eventStreamType = "text/event-stream";
+const jsonType = "application/json";
+
 /** Shorter header values are words, not credentials. */
 const shortestHeaderSecret = 16;
 
@@ -74,11 +91,13 @@ const embedLanes = 4;
 /** Throws Error naming a header or credential that cannot be sent. */
 export function createHttpProvider(options: HttpProviderOptions): Provider {
   const upstream = new HttpUpstream(options);
-  const { codec, embedCodec, listing, claims } = options;
+  const { codec, otherCodecs = [], embedCodec, listing, claims } = options;
+  const choose = (call: AttemptCall, usual: UpstreamCodec) => otherCodecs.find(({ format }) => format === call.dialect) ?? usual;
   return {
     name: options.name,
     traits: options.traits,
-    ...(codec === undefined ? {} : { generate: (request, target, call) => upstream.generate(codec, request, target, call) }),
+    ...(codec === undefined ? {} : { generate: (request, target, call) => upstream.generate(choose(call, codec), request, target, call) }),
+    ...(codec?.counting === undefined ? {} : { countTokens: upstream.countTokensBy(codec.counting, codec) }),
     ...(embedCodec === undefined ? {} : { embed: (request, target, call) => upstream.embed(embedCodec, request, target, call) }),
     ...(listing === undefined ? {} : { listModels: (signal) => upstream.listModels(listing, signal) }),
     ...(claims === undefined ? {} : { claims }),
@@ -122,16 +141,17 @@ class HttpUpstream {
       yield { events: [startedEvent({})] };
       return;
     }
-    const reply = await this.#post(written, target, call, call.signal, stream);
+    const { streamType = eventStreamType } = codec;
+    const reply = await this.#post(written, target, call, call.signal, stream ? streamType : undefined);
     if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
-    if (stream && isEventStream(mediaType(reply))) yield* this.#readStream(codec, written, reply);
+    if (stream && isStream(mediaType(reply), streamType)) yield* this.#readStream(codec, written, reply);
     else yield { events: await this.#readWhole(codec, written, reply, stream) };
   }
 
   /** Batches of one stream: what one read of the socket gave. */
   async *#readStream(codec: UpstreamCodec, written: UpstreamRequest, reply: HttpReply): AsyncGenerator<EventBatch> {
     const body = openBody(reply, this.#client.origin);
-    const frames = new SseReader();
+    const frames = codec.frameReader?.() ?? new SseReader();
     const reader = codec.eventReader(this.#name, written.state);
     let events: GenerateEvent[] = [];
     let drained = false;
@@ -168,20 +188,20 @@ class HttpUpstream {
   async #readWhole(codec: UpstreamCodec, written: UpstreamRequest, reply: HttpReply, stream: boolean): Promise<GenerateEvent[]> {
     const type = mediaType(reply);
     try {
-      if (!isJson(type)) throw await this.#refuseType(reply, type, stream);
+      if (!isJson(type)) throw await this.#refuseType(reply, type, stream ? (codec.streamType ?? eventStreamType) : jsonType);
       const text = await readText(reply, this.#client.origin);
       const events = codec.readResponse(text, this.#name, written.state);
       // A body that reads as an error says more; one that reads as an answer is still not the stream that was asked for.
-      if (stream) throw wrongType(this.#client.origin, type, "text/event-stream");
+      if (stream) throw wrongType(this.#client.origin, type, codec.streamType ?? eventStreamType);
       return events;
     } catch (thrown) {
       throw this.#redacted(thrown);
     }
   }
 
-  async #refuseType(reply: HttpReply, type: string, stream: boolean): Promise<GatewayError> {
+  async #refuseType(reply: HttpReply, type: string, expected: string): Promise<GatewayError> {
     await reply.body.return();
-    return wrongType(this.#client.origin, type, stream ? "text/event-stream" : "application/json");
+    return wrongType(this.#client.origin, type, expected);
   }
 
   async embed(codec: EmbedCodec, request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedResponse> {
@@ -205,11 +225,11 @@ class HttpUpstream {
     call: AttemptCall,
     signal: AbortSignal,
   ): Promise<EmbedResponse> {
-    const reply = await this.#post(written, target, call, signal, false);
+    const reply = await this.#post(written, target, call, signal);
     if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
     const type = mediaType(reply);
     try {
-      if (!isJson(type)) throw await this.#refuseType(reply, type, false);
+      if (!isJson(type)) throw await this.#refuseType(reply, type, jsonType);
       const response = codec.readResponse(await readText(reply, this.#client.origin), request, this.#name);
       joinEmbeddings([response], [request]);
       return response;
@@ -218,14 +238,32 @@ class HttpUpstream {
     }
   }
 
+  countTokensBy(counting: TokenCountCodec, { readError }: UpstreamCodec): NonNullable<Provider["countTokens"]> {
+    return async (request, target, call) => {
+      throwIfStopped(call);
+      const written = counting.writeRequest(request, target);
+      settle(written, call);
+      const reply = await this.#post(written, target, call, call.signal);
+      if (!isSuccess(reply.status)) throw await this.#readError(reply, { readError });
+      const type = mediaType(reply);
+      try {
+        if (!isJson(type)) throw await this.#refuseType(reply, type, jsonType);
+        return counting.readResponse(await readText(reply, this.#client.origin), this.#name);
+      } catch (thrown) {
+        throw this.#redacted(thrown);
+      }
+    };
+  }
+
   async listModels(listing: ModelListing, signal: AbortSignal): Promise<Model[]> {
     const models: Model[] = [];
     let cursor: string | undefined;
     for (let page = 0; page < httpLimits.maxModelListPages; page++) {
+      const path = this.#prefix + listing.path(cursor);
       const reply = await this.#client.send({
         method: "GET",
-        path: this.#prefix + listing.path(cursor),
-        headers: { accept: "application/json", ...this.#headers, ...listing.headers },
+        path,
+        headers: await this.#signed("GET", path, { accept: jsonType, ...this.#headers, ...listing.headers }, undefined),
         signal,
         whole: true,
         totalMs: httpLimits.modelListMs,
@@ -235,7 +273,7 @@ class HttpUpstream {
         throw new GatewayError("provider_error", `${this.#client.origin} answered ${reply.status} when asked for its models`);
       }
       const type = mediaType(reply);
-      if (!isJson(type)) throw await this.#refuseType(reply, type, false);
+      if (!isJson(type)) throw await this.#refuseType(reply, type, jsonType);
       const read = listing.read(
         readJson(await readText(reply, this.#client.origin, httpLimits.maxModelListBytes), this.#client.origin),
         this.#name,
@@ -247,28 +285,37 @@ class HttpUpstream {
     return models;
   }
 
-  async #post(written: UpstreamRequest, target: Target, call: AttemptCall, signal: AbortSignal, stream: boolean): Promise<HttpReply> {
+  /** `streamType` is the type of a streamed answer; undefined where a whole one is asked for. */
+  async #post(written: UpstreamRequest, target: Target, call: AttemptCall, signal: AbortSignal, streamType?: string): Promise<HttpReply> {
     const { writePath, joinedHeaders } = this.#options;
     const own = {
-      accept: stream ? "text/event-stream, application/json" : "application/json",
-      "content-type": "application/json",
+      accept: streamType === undefined ? jsonType : `${streamType}, ${jsonType}`,
+      "content-type": jsonType,
       ...(call.traceparent === "" ? {} : { traceparent: call.traceparent }),
       ...written.headers,
     };
+    const path = this.#prefix + (writePath?.(written.path, target) ?? written.path);
+    const { body } = written;
     const reply = await this.#client.send({
       method: "POST",
-      path: this.#prefix + (writePath?.(written.path, target) ?? written.path),
-      headers: mergeHeaders(own, this.#headers, joinedHeaders),
-      body: written.body,
+      path,
+      headers: await this.#signed("POST", path, mergeHeaders(own, this.#headers, joinedHeaders), body),
+      body,
       signal,
-      whole: !stream,
+      whole: streamType === undefined,
     });
     call.attempt.httpStatus = reply.status;
     call.attempt.upstreamRequestId = requestId(reply);
     return reply;
   }
 
-  async #readError(reply: HttpReply, codec: UpstreamCodec | EmbedCodec): Promise<GatewayError> {
+  async #signed(method: "GET" | "POST", path: string, headers: Record<string, string>, body: string | undefined) {
+    const { sign } = this.#options;
+    if (sign === undefined) return headers;
+    return { ...headers, ...(await sign({ method, url: this.#client.origin + path, headers, body })) };
+  }
+
+  async #readError(reply: HttpReply, codec: Pick<UpstreamCodec, "readError">): Promise<GatewayError> {
     const { origin } = this.#client;
     if (reply.status >= 300 && reply.status < 400) {
       await reply.body.return();

@@ -121,8 +121,9 @@ export function mediaType(reply: HttpReply): string {
   return (reply.header("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
-export function isEventStream(type: string): boolean {
-  return type === "text/event-stream" || type === "";
+/** Servers that do not say what they send are taken at the word of what was asked. */
+export function isStream(type: string, expected: string): boolean {
+  return type === expected || type === "";
 }
 
 export function isJson(type: string): boolean {

@@ -7,6 +7,7 @@ import { createEventReader } from "./read-events.ts";
 import { readRequest } from "./read-request.ts";
 import { readResponse } from "./read-response.ts";
 import { format } from "./wire.ts";
+import { writeChatError } from "./write-error.ts";
 import { createEventWriter } from "./write-events.ts";
 import { writeRequest } from "./write-request.ts";
 import { writeResponse } from "./write-response.ts";
@@ -14,13 +15,14 @@ import { writeResponse } from "./write-response.ts";
 export type { OpenAiChatQuirks } from "./quirks.ts";
 export { type ChatError, writeChatError } from "./write-error.ts";
 
-export const openAiChatDialect: Dialect = {
+export const openAiChatDialect = {
   name: format,
   readRequest,
   writeResponse,
   eventWriter: createEventWriter,
+  writeError: writeChatError,
   clientPath,
-};
+} satisfies Dialect;
 
 /** `quirks` say how the server differs from OpenAI; without them it is OpenAI itself. */
 export function createOpenAiChatCodec(quirks: OpenAiChatQuirks = {}): UpstreamCodec {
