@@ -13,7 +13,7 @@ import { GatewayError } from "./core/error.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
-import { createV1Surface } from "./facade/v1-surface.ts";
+import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
 import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
 import { createOperations } from "./pipeline/operations.ts";
@@ -31,6 +31,7 @@ import { createHealthHandler } from "./server/health-handler.ts";
 import type { ServerLimits } from "./server/limits.ts";
 import { createServer } from "./server/server.ts";
 import { createSimProvider } from "./sim/provider.ts";
+import { createMemoryResponses } from "./stores/memory-responses.ts";
 import { version } from "./version.ts";
 
 export interface AppOptions {
@@ -105,10 +106,15 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     shutdownSignal: shutdown.signal,
     log,
   };
-  const facade = createV1Surface({
+  const facade = createHttpFacade({
     operations,
     access,
     starter,
+    responses: createMemoryResponses({
+      maxBytes: config.responses_store.max_bytes,
+      ttlMs: config.responses_store.ttl_seconds * 1_000,
+      clock,
+    }),
     clock,
     log,
     body: { maxBytes: serverConfig.max_body_bytes, json },

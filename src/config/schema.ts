@@ -142,6 +142,11 @@ const admission = z.strictObject({
   max_queue: count(0, 1_000_000).default(4_096).describe("Most calls of one model in flight"),
 });
 
+const responsesStore = z.strictObject({
+  max_bytes: count(0, 1_099_511_627_776).default(67_108_864).describe("Most bytes of stored answers; the oldest go first. 0 keeps none"),
+  ttl_seconds: seconds(1, 2_592_000).default(2_592_000).describe("How long an answer can be retrieved and continued"),
+});
+
 const json = z.strictObject({
   max_depth: count(1, 10_000).default(64).describe("Deepest nesting of a request's JSON"),
   max_nodes: count(10, 100_000_000).default(200_000).describe("Most values in a request's JSON"),
@@ -163,6 +168,7 @@ export const configSchema = z.strictObject({
   models: z.record(modelReference, modelOverride).default({}).describe("What is known of models, by `provider/model`"),
   discovery: discovery.prefault({}).describe("Local servers that are found at start"),
   admission: admission.prefault({}).describe("How many calls are taken at once"),
+  responses_store: responsesStore.prefault({}).describe("Answers of /v1/responses that clients ask to be stored"),
   facade: z
     .strictObject({
       default_stream: z.boolean().default(false).describe("Whether /v1/chat/completions streams where the request does not say"),

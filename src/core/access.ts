@@ -1,5 +1,6 @@
 /** Who is calling: what the surfaces need of access. */
-import type { Principal } from "./call.ts";
+import type { Principal, Scope } from "./call.ts";
+import { GatewayError } from "./error.ts";
 
 /** Characters of an API key that somebody chose: shorter ones can be guessed. */
 export const minApiKeyLength = 16;
@@ -12,4 +13,10 @@ export interface Access {
    * one message for every kind of wrong credential.
    */
   authenticate(credential: string | undefined): Principal | Promise<Principal>;
+}
+
+/** Throws forbidden where the caller may not do this. Surfaces ask before they read a body, the pipeline asks again. */
+export function requireScope({ id, scopes }: Principal, scope: Scope): void {
+  if (scopes.has(scope) || scopes.has("*")) return;
+  throw new GatewayError("forbidden", `the key ${id} does not have the scope "${scope}" that this call needs`);
 }

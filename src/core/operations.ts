@@ -6,6 +6,15 @@ import type { ListModelsRequest, ListModelsResponse } from "../../gen/dragoman/v
 import type { Call } from "./call.ts";
 import type { EventBatch } from "./event.ts";
 
+export interface CompletedCall {
+  readonly response: CompleteResponse;
+  /**
+   * The body for a client that speaks the upstream's format, as the upstream sent it, in place of what its dialect would
+   * make of `response`; only where the call came with `wire`.
+   */
+  readonly raw?: Uint8Array;
+}
+
 export interface Operations {
   /**
    * Events in the contract's order, sequences set, `settled` last; the first batch comes at the commit point, so a
@@ -14,7 +23,7 @@ export interface Operations {
    */
   generate(request: GenerateRequest, call: Call): AsyncIterable<EventBatch>;
   /** The same, folded. */
-  complete(request: GenerateRequest, call: Call): Promise<CompleteResponse>;
+  complete(request: GenerateRequest, call: Call): Promise<CompletedCall>;
   embed(request: EmbedRequest, call: Call): Promise<EmbedResponse>;
   countTokens(request: CountTokensRequest, call: Call): Promise<CountTokensResponse>;
   listModels(request: ListModelsRequest, call: Call): Promise<ListModelsResponse>;

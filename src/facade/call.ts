@@ -1,29 +1,32 @@
 /** What every endpoint that runs a call does around it: begin, render the failure in the client's words, end. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
-import type { Call, Operation, Principal } from "../core/call.ts";
+import type { Call, ClientWire, Operation } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Exchange } from "./endpoint.ts";
 import { headerOf } from "./exchange.ts";
-import { callHeaders } from "./reply-headers.ts";
 import { inWordsOf, sendError } from "./send-error.ts";
 
 export interface CallFacts {
   readonly operation: Operation;
   /** Wire format of the endpoint. */
   readonly dialect: string;
-  readonly principal: Principal;
   readonly attribution?: Attribution | undefined;
   readonly options?: CallOptions | undefined;
+  readonly wire?: ClientWire | undefined;
+  /** Stops the call beside the client's own leaving; its reason is a GatewayError. */
+  readonly stop?: AbortSignal | undefined;
   clientPath(path: string): string;
 }
 
 /** Runs `answer` with a call. A failure before the first byte becomes the surface's error, with the call's ids. */
 export async function withCall(exchange: Exchange, facts: CallFacts, answer: (call: Call) => Promise<void>): Promise<void> {
-  const { request, response, clientSignal, options } = exchange;
+  const { request, response, surface, principal, options } = exchange;
+  const { stop, ...begun } = facts;
   const { call, end } = options.starter.start({
-    ...facts,
-    surface: "v1",
-    clientSignal,
+    ...begun,
+    surface: surface.name,
+    principal,
+    clientSignal: stop === undefined ? exchange.clientSignal : AbortSignal.any([exchange.clientSignal, stop]),
     header: (name) => headerOf(request, name),
   });
   try {
@@ -31,7 +34,7 @@ export async function withCall(exchange: Exchange, facts: CallFacts, answer: (ca
   } catch (thrown) {
     const error = inWordsOf(GatewayError.from(thrown), facts.clientPath);
     if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
-    sendError(response, error, callHeaders(call));
+    sendError(response, surface, error, call);
   } finally {
     end();
   }

@@ -1,20 +1,23 @@
-/** POST /v1/embeddings. */
-import { openAiEmbeddingsDialect as dialect } from "../codecs/openai-embeddings/index.ts";
+/** Endpoints that embed. */
+import type { EmbedDialect } from "../core/dialect.ts";
 import { nameClientPaths, withCall } from "./call.ts";
-import type { Exchange } from "./endpoint.ts";
+import type { Answer } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
+import { requestFacts } from "./generate.ts";
 import { readJsonBody } from "./read-body.ts";
 import { servingHeaders } from "./reply-headers.ts";
 
-export async function answerEmbeddings(exchange: Exchange): Promise<void> {
-  const principal = await exchange.authenticate();
-  const { embed, encoding } = dialect.readRequest(await readJsonBody(exchange.request, exchange.options.body));
-  const { attribution, options } = embed;
-  const facts = { operation: "embed", dialect: dialect.name, principal, attribution, options, clientPath: dialect.clientPath } as const;
-  await withCall(exchange, facts, async (call) => {
-    const answer = await exchange.options.operations.embed(embed, call);
-    nameClientPaths(call, dialect.clientPath);
-    const served = { provider: answer.provider, usedFallback: answer.usedFallback, node: answer.target };
-    sendJson(exchange.response, 200, servingHeaders(call, served), dialect.writeResponse(answer, encoding));
-  });
+export function answerEmbeddings<Rendering>(dialect: Omit<EmbedDialect<Rendering>, "writeError">): Answer {
+  return async (exchange) => {
+    const { request, response, surface, options } = exchange;
+    const { embed, rendering } = dialect.readRequest(await readJsonBody(request, options.body), requestFacts(exchange));
+    const { attribution, options: callOptions } = embed;
+    const facts = { operation: "embed", dialect: dialect.name, attribution, options: callOptions } as const;
+    await withCall(exchange, { ...facts, clientPath: dialect.clientPath }, async (call) => {
+      const answer = await options.operations.embed(embed, call);
+      nameClientPaths(call, dialect.clientPath);
+      const served = { provider: answer.provider, usedFallback: answer.usedFallback, node: answer.target };
+      sendJson(response, 200, servingHeaders(call, surface, served), dialect.writeResponse(answer, rendering));
+    });
+  };
 }

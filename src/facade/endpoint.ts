@@ -1,20 +1,24 @@
-/** What an endpoint of the /v1 surface is given. */
+/** What an endpoint is, and what it is given. */
 import type { Access } from "../core/access.ts";
+import type { Principal, Scope } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../core/operations.ts";
+import type { ResponseStore } from "../core/response-store.ts";
 import type { NodeRequest, NodeResponse } from "./exchange.ts";
 import type { BodyLimits } from "./read-body.ts";
+import type { Surface } from "./surface.ts";
 
-export interface V1Options {
+export interface FacadeOptions {
   readonly operations: Operations;
   readonly access: Access;
   readonly starter: CallStarter;
+  readonly responses: ResponseStore;
   readonly clock: Clock;
   readonly log: Logger;
   readonly body: BodyLimits;
-  /** What `stream` is where a client leaves it out (surfaces.md N4). */
+  /** What `stream` is where a client of chat completions leaves it out (surfaces.md N4). */
   readonly defaultStream: boolean;
 }
 
@@ -23,16 +27,22 @@ export interface Exchange {
   readonly request: NodeRequest;
   readonly response: NodeResponse;
   readonly clientSignal: AbortSignal;
-  /** The part of the path behind the endpoint's prefix, percent-decoded; empty where there is none. */
-  readonly rest: string;
-  readonly options: V1Options;
-  /** Resolves the caller. Called before the body is read. */
-  authenticate(): ReturnType<Access["authenticate"]>;
+  readonly surface: Surface;
+  /** Authenticated, and with the endpoint's scope. */
+  readonly principal: Principal;
+  /** What stands in the path for the pattern's names, percent-decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly options: FacadeOptions;
 }
 
+export type Answer = (exchange: Exchange) => Promise<void>;
+
 export interface Endpoint {
-  readonly method: "GET" | "POST";
-  /** Whole path, or a prefix where it ends with a slash. */
+  readonly method: "GET" | "POST" | "DELETE";
+  /** `{name}` stands for one segment, `{name+}` for one or more, as model names may hold slashes. */
   readonly path: string;
-  answer(exchange: Exchange): Promise<void>;
+  /** What the caller must be allowed to do; asked before the body is read (surfaces.md 2.6). */
+  readonly scope: Scope;
+  readonly answer: Answer;
 }

@@ -27,8 +27,13 @@ export function signalOf(response: NodeResponse): AbortSignal {
   return gone.signal;
 }
 
-/** Sends a whole answer. Does nothing where the client has left or something was sent already. */
-export function sendJson(response: NodeResponse, status: number, headers: Readonly<Record<string, string>>, body: string): void {
+/** Sends a whole answer: JSON text, or its bytes. Does nothing where the client has left or something was sent already. */
+export function sendJson(
+  response: NodeResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | Uint8Array,
+): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
     ...headers,

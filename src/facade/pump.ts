@@ -12,7 +12,7 @@ export class Pump {
   }
 
   /** Resolves when more may be written. Throws the call's stop reason where nobody reads any more. */
-  write(text: string): Promise<void> | undefined {
+  write(text: string | Uint8Array): Promise<void> | undefined {
     if (this.#signal.aborted) throw stopReason(this.#signal);
     return this.#response.write(text) ? undefined : this.#drained();
   }

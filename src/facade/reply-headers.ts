@@ -3,17 +3,24 @@ import type { Started } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
+import type { Surface } from "./surface.ts";
 
 export type HeaderMap = Record<string, string>;
 
 /** Known as soon as there is a call; present on errors too. */
-export function callHeaders({ requestId, clientRequestId }: Pick<Call, "requestId" | "clientRequestId">): HeaderMap {
-  return { "x-request-id": clientRequestId, "x-dragoman-request-id": requestId };
+export function callHeaders({ requestId, clientRequestId }: Pick<Call, "requestId" | "clientRequestId">, surface: Surface): HeaderMap {
+  const headers: HeaderMap = { "x-request-id": clientRequestId, "x-dragoman-request-id": requestId };
+  if (surface.requestIdHeader !== undefined) headers[surface.requestIdHeader] = requestId;
+  return headers;
 }
 
 /** Known at the commit point. */
-export function servingHeaders(call: Call, started: Pick<Started, "provider" | "usedFallback" | "node"> | undefined): HeaderMap {
-  const headers = callHeaders(call);
+export function servingHeaders(
+  call: Call,
+  surface: Surface,
+  started: Pick<Started, "provider" | "usedFallback" | "node"> | undefined,
+): HeaderMap {
+  const headers = callHeaders(call, surface);
   if (started !== undefined) {
     headers["x-dragoman-provider"] = headerSafe(started.provider);
     headers["x-dragoman-node"] = headerSafe(started.node);

@@ -1,11 +1,18 @@
-/** A failure as the /v1 surface renders it: surfaces.md C13 and 2.7. */
-import { writeChatError } from "../codecs/openai-chat/index.ts";
+/** A failure before the first byte, in the envelope of its surface: surfaces.md 2.7. */
+import type { Call } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
 import { type NodeResponse, sendJson } from "./exchange.ts";
-import { errorHeaders, type HeaderMap } from "./reply-headers.ts";
+import { callHeaders, errorHeaders } from "./reply-headers.ts";
+import type { Surface } from "./surface.ts";
 
-export function sendError(response: NodeResponse, error: GatewayError, headers: HeaderMap): void {
-  sendJson(response, error.status, { ...headers, ...errorHeaders(error) }, JSON.stringify(writeChatError(error)));
+export function sendError(
+  response: NodeResponse,
+  surface: Surface,
+  error: GatewayError,
+  ids: Pick<Call, "requestId" | "clientRequestId">,
+): void {
+  const headers = { ...callHeaders(ids, surface), ...errorHeaders(error) };
+  sendJson(response, error.status, headers, JSON.stringify(surface.writeError(error, { requestId: ids.requestId })));
 }
 
 /** The same failure with field paths in the words of the client's dialect. */

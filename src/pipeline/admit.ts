@@ -1,6 +1,7 @@
 /** Admission: may the caller do this, what does the model's name mean, is there room. Holds its place until the end. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
-import type { Call, Scope } from "../core/call.ts";
+import { requireScope } from "../core/access.ts";
+import type { Call } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import type { ModelRole, Router } from "../core/routing.ts";
@@ -40,7 +41,7 @@ export class Admission {
    * forbidden, policy_not_found, unsupported, model_not_found, queue_full.
    */
   enter(call: Call, model: string, role: ModelRole): { admitted: Call; release: () => void } {
-    requireScope(call, role === "embed" ? "embed" : "chat");
+    requireScope(call.principal, role === "embed" ? "embed" : "chat");
     refuseWhatCannotBeKept(call.options, role);
     const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
     const place = `${role} ${targets[0]?.model ?? model}`;
@@ -82,11 +83,6 @@ export function admitReply<Request extends ModelRequest, Reply>(admission: Admis
       release();
     }
   };
-}
-
-export function requireScope({ principal: { id, scopes } }: Call, scope: Scope): void {
-  if (scopes.has(scope) || scopes.has("*")) return;
-  throw new GatewayError("forbidden", `the key ${id} does not have the scope "${scope}" that this call needs`);
 }
 
 /** A promise that cannot be kept is refused, not ignored. */

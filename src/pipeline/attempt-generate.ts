@@ -19,7 +19,7 @@ interface OpenStream {
   readonly running: RunningAttempt;
   readonly meter: OutputMeter;
   readonly iterator: AsyncIterator<EventBatch>;
-  readonly held: GenerateEvent[];
+  readonly held: EventBatch;
 }
 
 export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateRequest, AsyncIterable<EventBatch>> {
@@ -30,7 +30,7 @@ export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateR
     let failure: GatewayError | undefined;
     let complete = false;
     try {
-      yield { events: held };
+      yield held;
       for (;;) {
         const { done, value: batch } = await iterator.next();
         if (done) break;
@@ -61,6 +61,7 @@ async function open(request: GenerateRequest, running: RunningAttempt, options: 
       throw new GatewayError("unsupported", `${provider.name} does not generate`, { undispatched: true });
     iterator = provider.generate(request, target, call)[Symbol.asyncIterator]();
     const held: GenerateEvent[] = [];
+    const raws: Uint8Array[] = [];
     for (;;) {
       const { done, value: batch } = await iterator.next();
       if (done) break;
@@ -71,10 +72,11 @@ async function open(request: GenerateRequest, running: RunningAttempt, options: 
         committed ||= commits(event);
         held.push(event);
       }
+      if (batch.raw !== undefined) raws.push(batch.raw);
       if (!committed && !explains(request)) continue;
       if (held[0]?.event.case !== "started") held.unshift(missingStarted(request, running, options));
       running.markFirstContent();
-      return { running, meter, iterator, held };
+      return { running, meter, iterator, held: raws.length === 0 ? { events: held } : { events: held, raw: Buffer.concat(raws) } };
     }
     throw new GatewayError("provider_error", `${target.provider} ended its answer before it began`);
   } catch (thrown) {

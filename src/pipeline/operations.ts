@@ -12,6 +12,7 @@ import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import { type CountTokensResponse, CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { ListModelsResponseSchema } from "../../gen/dragoman/v1/model_pb.ts";
 import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
+import { requireScope } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import { invalidField } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
@@ -20,7 +21,7 @@ import type { Ledger } from "../core/ledger.ts";
 import type { Operations } from "../core/operations.ts";
 import type { Router } from "../core/routing.ts";
 import { estimateInput } from "../core/usage.ts";
-import { Admission, admitReply, admitStream, requireScope } from "./admit.ts";
+import { Admission, admitReply, admitStream } from "./admit.ts";
 import { attemptEmbed } from "./attempt-embed.ts";
 import { attemptGenerate } from "./attempt-generate.ts";
 import { listModels } from "./list-models.ts";
@@ -66,8 +67,13 @@ export function createOperations(options: PipelineOptions): Pipeline {
 
     async complete(request, call) {
       const fold = new Fold();
-      for await (const { events } of generate(request, call)) fold.addAll(events);
-      return fold.response();
+      const raws: Uint8Array[] = [];
+      for await (const { events, raw } of generate(request, call)) {
+        fold.addAll(events);
+        if (raw !== undefined) raws.push(raw);
+      }
+      const response = fold.response();
+      return raws.length === 0 ? { response } : { response, raw: Buffer.concat(raws) };
     },
 
     async countTokens({ generate: request }, call) {
@@ -76,7 +82,7 @@ export function createOperations(options: PipelineOptions): Pipeline {
     },
 
     async listModels(request, call) {
-      requireScope(call, "models");
+      requireScope(call.principal, "models");
       return create(ListModelsResponseSchema, listModels(request, options.router.models()));
     },
   };

@@ -61,7 +61,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
 
     complete: (request, context) =>
       answer("complete", CompleteRequestSchema, request, request.generate, context, async (call) => {
-        const response = await operations.complete(required(request.generate), call);
+        const { response } = await operations.complete(required(request.generate), call);
         report(context.responseHeader, response.settled?.translation);
         return response;
       }),

@@ -195,8 +195,8 @@ describe("generate", () => {
 
   test("an empty answer is a failure", async () => {
     const { operations } = harness({ empty: async function* () {}, good });
-    const answer = await operations.complete(request("all"), startCall());
-    expect(answer.started?.target).toBe("p/good");
+    const { response } = await operations.complete(request("all"), startCall());
+    expect(response.started?.target).toBe("p/good");
   });
 
   test("a consumer that leaves closes the upstream and is recorded as cancelled with what it got", async () => {

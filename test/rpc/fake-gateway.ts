@@ -191,7 +191,7 @@ export const echoOperations: Operations = {
   async complete(request, call) {
     const fold = new Fold();
     for await (const { events } of number(echo(request, call))) fold.addAll(events);
-    return fold.response();
+    return { response: fold.response() };
   },
   embed: async ({ model }) => create(EmbedResponseSchema, { requestedModel: model, embeddings: [{ values: [1, 0] }] }),
   countTokens: async () => create(CountTokensResponseSchema, { inputTokens: 7 }),

@@ -207,13 +207,19 @@ describe("authentication", () => {
   });
 
   test.each(["x-api-key", "x-goog-api-key", "api-key", "x-dragoman-api-key"])("%s is taken", async (name) => {
-    const gateway = await startGateway({ keys: ["k1", "k2"], operations: { complete: async () => create(CompleteResponseSchema) } });
+    const gateway = await startGateway({
+      keys: ["k1", "k2"],
+      operations: { complete: async () => ({ response: create(CompleteResponseSchema) }) },
+    });
     await unread(gateway, { [name]: "k2" });
     expect(gateway.calls[0]?.principal.id).toBe("apikey:1");
   });
 
   test("authorization wins", async () => {
-    const gateway = await startGateway({ keys: ["k1", "k2"], operations: { complete: async () => create(CompleteResponseSchema) } });
+    const gateway = await startGateway({
+      keys: ["k1", "k2"],
+      operations: { complete: async () => ({ response: create(CompleteResponseSchema) }) },
+    });
     await unread(gateway, { authorization: "Bearer k1", "x-api-key": "k2" });
     expect(gateway.calls[0]?.principal.id).toBe("apikey:0");
   });

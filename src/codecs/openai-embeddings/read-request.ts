@@ -11,8 +11,8 @@ const maxModelLength = 256;
 const maxUserLength = 256;
 const maxTokenId = 0xffff_ffff;
 
-/** Throws invalid_request with the path of the wrong field. `encoding` is how the answer shall carry its vectors. */
-export function readRequest(body: JsonValue): { embed: EmbedRequest; encoding: Encoding } {
+/** Throws invalid_request with the path of the wrong field. `rendering` is how the answer shall carry its vectors. */
+export function readRequest(body: JsonValue): { embed: EmbedRequest; rendering: Encoding } {
   const fields = new Fields(body);
   const model = fields.requiredString("model");
   if (model === "") fields.fail("model", "must not be empty");
@@ -20,11 +20,11 @@ export function readRequest(body: JsonValue): { embed: EmbedRequest; encoding: E
   const embed = create(EmbedRequestSchema, { model, inputs: readInputs(fields) });
   const dimensions = fields.integer("dimensions", { min: 1, max: 0xffff_ffff });
   if (dimensions !== undefined) embed.dimensions = dimensions;
-  const encoding = fields.word("encoding_format", ["float", "base64"]) ?? "float";
+  const rendering = fields.word("encoding_format", ["float", "base64"]) ?? "float";
   const endUserId = readUser(fields);
   if (endUserId !== undefined) embed.attribution = create(AttributionSchema, { endUserId });
   embed.extrasJson = fields.extras(format);
-  return { embed, encoding };
+  return { embed, rendering };
 }
 
 /** A text, texts, token ids, or lists of token ids. */

@@ -35,7 +35,7 @@ describe("dialect", () => {
   });
 
   test("dimensions, encoding, user, and unknown fields", () => {
-    const { embed, encoding } = read({
+    const { embed, rendering } = read({
       model: "m",
       input: "a",
       dimensions: 256,
@@ -48,8 +48,8 @@ describe("dialect", () => {
       attribution: { endUserId: "u" },
       extrasJson: { "openai-embeddings": '{"input_type":"query"}' },
     });
-    expect(encoding).toBe("base64");
-    expect(read({ model: "m", input: "a" })).toMatchObject({ encoding: "float" });
+    expect(rendering).toBe("base64");
+    expect(read({ model: "m", input: "a" })).toMatchObject({ rendering: "float" });
     expect(read({ model: "m", input: "a" }).embed.dimensions).toBeUndefined();
   });
 

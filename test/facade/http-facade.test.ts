@@ -1,106 +1,13 @@
 import { once } from "node:events";
-import { createServer, request as httpRequest, type Server } from "node:http";
+import { request as httpRequest } from "node:http";
 import { gzipSync } from "node:zlib";
-import { create } from "@bufbuild/protobuf";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { EmbeddingSchema, EmbedResponseSchema } from "../../gen/dragoman/v1/embed_pb.ts";
-import { BlockKind, FinishReason, type GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
-import { CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
-import { ListModelsResponseSchema, ModelSchema } from "../../gen/dragoman/v1/model_pb.ts";
-import { UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
-import type { Call } from "../../src/core/call.ts";
-import { systemClock } from "../../src/core/clock.ts";
+import { describe, expect, test, vi } from "vitest";
+import { BlockKind, FinishReason } from "../../gen/dragoman/v1/generate_pb.ts";
 import { GatewayError, type Reason, reasons } from "../../src/core/error.ts";
-import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent } from "../../src/core/event.ts";
-import { Fold } from "../../src/core/fold.ts";
-import type { Operations } from "../../src/core/operations.ts";
-import { createV1Surface } from "../../src/facade/v1-surface.ts";
-import { createCallStarter } from "../../src/pipeline/call-starter.ts";
+import { type EventBatch, EventBuilder, finishedEvent, startedEvent } from "../../src/core/event.ts";
+import { type Generate, hello, json, post, startFacade } from "./fake-facade.ts";
 
-type Generate = (request: GenerateRequest, call: Call) => AsyncGenerator<EventBatch>;
-
-async function* hello(): AsyncGenerator<EventBatch> {
-  const events = new EventBuilder();
-  events.push(startedEvent({ generationId: "g1", provider: "p", node: "p/m", servedModel: "m", upstreamId: "chatcmpl-up" }));
-  const text = events.startBlock(0, BlockKind.TEXT);
-  events.text(0, text, "Hel");
-  yield { events: events.take() };
-  events.text(0, text, "lo");
-  yield { events: events.take() };
-  events.endOpenBlocks();
-  events.push(usageEvent(create(UsageSchema, { inputTokens: 3, outputTokens: 2, basis: UsageBasis.PROVIDER })));
-  events.push(finishedEvent({ reason: FinishReason.LENGTH }));
-  yield { events: events.take() };
-}
-
-const running: Server[] = [];
-afterEach(() => {
-  for (const server of running.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-interface Setup {
-  readonly generate?: Generate;
-  readonly defaultStream?: boolean;
-  readonly key?: string;
-}
-
-async function start({ generate = hello, defaultStream = false, key }: Setup = {}): Promise<string> {
-  const operations: Operations = {
-    generate,
-    async complete(request, call) {
-      const fold = new Fold();
-      for await (const { events } of generate(request, call)) fold.addAll(events);
-      return fold.response();
-    },
-    embed: async ({ inputs }) =>
-      create(EmbedResponseSchema, {
-        embeddings: inputs.map((_, index) => create(EmbeddingSchema, { index, type: 1, values: [0.5, -1] })),
-        usage: create(UsageSchema, { inputTokens: 4 }),
-        servedModel: "vectors",
-        provider: "p",
-      }),
-    countTokens: async () => create(CountTokensResponseSchema),
-    listModels: async ({ ids }) =>
-      create(ListModelsResponseSchema, {
-        models: ["smart", "meta-llama/Llama-3"]
-          .filter((id) => ids.length === 0 || ids.includes(id))
-          .map((id) => create(ModelSchema, { id, ownedBy: "p", contextWindow: 1000 })),
-      }),
-  };
-  const surface = createV1Surface({
-    operations,
-    access: {
-      enabled: key !== undefined,
-      authenticate(credential) {
-        if (key !== undefined && credential !== key) throw new GatewayError("unauthenticated", "the API key is missing or not valid");
-        return { id: "tester", scopes: new Set(["*" as const]) };
-      },
-    },
-    starter: createCallStarter({ clock: systemClock, maxTimeoutMs: 10_000 }),
-    clock: systemClock,
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    body: { maxBytes: 1 << 20, json: { maxDepth: 64, maxNodes: 200_000 } },
-    defaultStream,
-  });
-  const server = createServer(surface);
-  running.push(server);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return `http://127.0.0.1:${address.port}`;
-}
-
-const json = { "content-type": "application/json" };
 const chat = { model: "m", messages: [{ role: "user", content: "hi" }] };
-
-function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-  const bytes = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
-  return fetch(url, { method: "POST", headers: { ...json, ...headers }, body: bytes as BodyInit });
-}
 
 /** The records of a stream, `[DONE]` included. */
 async function records(response: Response): Promise<string[]> {
@@ -117,7 +24,7 @@ async function records(response: Response): Promise<string[]> {
 
 describe("chat completions, streamed", () => {
   test("SSE-1: bytes, key order, one finish chunk with the reason kept, [DONE] last", async () => {
-    const response = await post(`${await start()}/v1/chat/completions`, { ...chat, stream: true });
+    const response = await post(`${await startFacade()}/v1/chat/completions`, { ...chat, stream: true });
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
     expect(response.headers.get("cache-control")).toBe("no-cache");
@@ -138,7 +45,11 @@ describe("chat completions, streamed", () => {
   });
 
   test("SSE-2: usage only where it is asked for", async () => {
-    const response = await post(`${await start()}/v1/chat/completions`, { ...chat, stream: true, stream_options: { include_usage: true } });
+    const response = await post(`${await startFacade()}/v1/chat/completions`, {
+      ...chat,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
     const chunks = (await records(response)).slice(0, -1).map((record) => JSON.parse(record));
     expect(chunks.slice(0, -1).every((chunk) => chunk.usage === null)).toBe(true);
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } });
@@ -147,7 +58,7 @@ describe("chat completions, streamed", () => {
   test("SSE-3: a failure before the first byte has a real status, one after it is a record without [DONE]", async () => {
     const overloaded = new GatewayError("provider_error", "the provider is overloaded");
     const early = await post(
-      `${await start({
+      `${await startFacade({
         // biome-ignore lint/correctness/useYield: it fails before it could
         async *generate() {
           throw overloaded;
@@ -162,7 +73,7 @@ describe("chat completions, streamed", () => {
     });
 
     const late = await post(
-      `${await start({
+      `${await startFacade({
         async *generate() {
           yield (await hello().next()).value as EventBatch;
           throw overloaded;
@@ -178,7 +89,7 @@ describe("chat completions, streamed", () => {
 
   test("SSE-4: the first chunk leaves before the provider's second", async () => {
     const gate = Promise.withResolvers<void>();
-    const url = await start({
+    const url = await startFacade({
       async *generate() {
         const source = hello();
         yield (await source.next()).value as EventBatch;
@@ -202,7 +113,7 @@ describe("chat completions, streamed", () => {
       reasonsSeen.push(call.signal.reason.reason);
       throw call.signal.reason;
     };
-    const url = await start({ generate: stall });
+    const url = await startFacade({ generate: stall });
     for (const [index, model] of ["early", "mid"].entries()) {
       const stop = new AbortController();
       const response = fetch(`${url}/v1/chat/completions`, {
@@ -222,7 +133,7 @@ describe("chat completions, streamed", () => {
 
   test("a reader that stops reading stops the source", async () => {
     let made = 0;
-    const url = await start({
+    const url = await startFacade({
       async *generate() {
         yield (await hello().next()).value as EventBatch;
         const events = new EventBuilder();
@@ -253,7 +164,7 @@ describe("chat completions, streamed", () => {
   });
 
   test("N4: default_stream streams where the client does not say", async () => {
-    const url = await start({ defaultStream: true });
+    const url = await startFacade({ defaultStream: true });
     expect((await post(`${url}/v1/chat/completions`, chat)).headers.get("content-type")).toMatch(/event-stream/);
     expect((await post(`${url}/v1/chat/completions`, { ...chat, stream: false })).headers.get("content-type")).toBe("application/json");
   });
@@ -261,7 +172,7 @@ describe("chat completions, streamed", () => {
 
 describe("chat completions, buffered", () => {
   test("SSE-6: says what the folded stream says", async () => {
-    const response = await post(`${await start()}/v1/chat/completions`, chat, { "x-request-id": "mine-1" });
+    const response = await post(`${await startFacade()}/v1/chat/completions`, chat, { "x-request-id": "mine-1" });
     expect(await response.json()).toMatchObject({
       id: "chatcmpl-up",
       object: "chat.completion",
@@ -276,7 +187,7 @@ describe("chat completions, buffered", () => {
   });
 
   test("what could not be carried is named in the client's words", async () => {
-    const url = await start({
+    const url = await startFacade({
       async *generate(_, call) {
         call.translation.push({
           $typeName: "dragoman.v1.TranslationNote",
@@ -295,7 +206,7 @@ describe("chat completions, buffered", () => {
 });
 
 test("a model whose name is in another script is served, and its header is percent-encoded", async () => {
-  const url = await start({
+  const url = await startFacade({
     async *generate() {
       const events = new EventBuilder();
       events.push(startedEvent({ provider: "p", node: "p/模型" }));
@@ -314,7 +225,7 @@ test("a model whose name is in another script is served, and its header is perce
 });
 
 test("embeddings in floats and in base64, which SDKs ask for", async () => {
-  const url = await start();
+  const url = await startFacade();
   const floats = await (await post(`${url}/v1/embeddings`, { model: "v", input: ["a", "b"] })).json();
   expect(floats).toMatchObject({
     object: "list",
@@ -328,15 +239,16 @@ test("embeddings in floats and in base64, which SDKs ask for", async () => {
 });
 
 test("models: the list, and one whose id holds a slash, encoded or not", async () => {
-  const url = await start();
+  const url = await startFacade();
   const list = await (await fetch(`${url}/v1/models`)).json();
   expect(list).toMatchObject({
     object: "list",
-    data: [{ id: "smart", object: "model", context_window: 1000 }, { id: "meta-llama/Llama-3" }],
+    data: [{ id: "smart", object: "model", context_window: 1000 }, { id: "meta-llama/Llama-3" }, { id: "llama3:8b" }],
   });
   for (const path of ["meta-llama/Llama-3", "meta-llama%2FLlama-3"]) {
     expect(await (await fetch(`${url}/v1/models/${path}`)).json()).toMatchObject({ id: "meta-llama/Llama-3" });
   }
+  expect(await (await fetch(`${url}/v1/models/llama3:8b`)).json()).toMatchObject({ id: "llama3:8b" });
   const missing = await fetch(`${url}/v1/models/none`);
   expect(missing.status).toBe(404);
   expect(await missing.json()).toMatchObject({ error: { code: "model_not_found" } });
@@ -352,12 +264,12 @@ describe("credentials", () => {
     ["?key=", {}, "?key=k-1"],
     ["authorization before the others", { authorization: "Bearer k-1", "x-api-key": "other" }, ""],
   ])("%s", async (_, headers, query) => {
-    const url = await start({ key: "k-1" });
+    const url = await startFacade({ keys: { "k-1": ["*"] } });
     expect((await post(`${url}/v1/chat/completions${query}`, chat, headers)).status).toBe(200);
   });
 
   test("none or a wrong one is 401 before the body is looked at", async () => {
-    const url = await start({ key: "k-1" });
+    const url = await startFacade({ keys: { "k-1": ["*"] } });
     for (const headers of [{}, { authorization: "Bearer k-2" }]) {
       const response = await post(`${url}/v1/chat/completions`, "{not json", headers as Record<string, string>);
       expect(response.status).toBe(401);
@@ -371,7 +283,7 @@ describe("bad input", () => {
   const deep = `{"model":"m","messages":${"[".repeat(200_000)}`;
   const cases: [string, string, () => Promise<Response> | Response, number, string][] = [];
   const add = (name: string, status: number, message: string, run: (url: string) => Promise<Response>) =>
-    cases.push([name, message, () => start().then(run), status, message]);
+    cases.push([name, message, () => startFacade().then(run), status, message]);
   add("broken JSON", 400, "not valid JSON", (url) => post(url + path, '{"model": "m",'));
   add("duplicate keys", 400, 'the key "model" occurs twice', (url) => post(url + path, '{"model":"a","model":"b"}'));
   add("200 000 levels", 400, "nested deeper than 64", (url) => post(url + path, deep));
@@ -404,7 +316,7 @@ describe("bad input", () => {
   });
 
   test("a wrong type names its field in param", async () => {
-    const response = await post((await start()) + path, {
+    const response = await post((await startFacade()) + path, {
       model: "m",
       messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: 7 } }] }],
     });
@@ -412,7 +324,7 @@ describe("bad input", () => {
   });
 
   test("the body limit counts what arrives, not what is announced, and the connection serves the next request", async () => {
-    const url = await start();
+    const url = await startFacade();
     const stream = new ReadableStream({
       start(controller) {
         for (let count = 0; count < 40; count++) controller.enqueue(new Uint8Array(64 << 10));
@@ -427,7 +339,7 @@ describe("bad input", () => {
 
 describe("ERR-1: every reason has its status, and says what to do", () => {
   test.each(Object.keys(reasons) as Reason[])("%s", async (reason) => {
-    const url = await start({
+    const url = await startFacade({
       // biome-ignore lint/correctness/useYield: it fails before it could
       async *generate() {
         throw new GatewayError(reason, "why");

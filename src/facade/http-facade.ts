@@ -1,0 +1,46 @@
+/**
+ * The HTTP surfaces over the pipeline. Thin: they mount dialects on paths, name headers, render errors (surfaces.md 2 and
+ * 3); policy, routing, limits and accounting are the pipeline's. What is mounted stands in endpoints.ts.
+ */
+import { requireScope } from "../core/access.ts";
+import { readCredential } from "../core/credential.ts";
+import { GatewayError } from "../core/error.ts";
+import { ulid } from "../core/id.ts";
+import type { NodeHandler } from "../core/node-handler.ts";
+import type { FacadeOptions } from "./endpoint.ts";
+import { createEndpoints } from "./endpoints.ts";
+import { headerOf, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
+import { createPathMatcher, type MatchPath } from "./match-path.ts";
+import { sendError } from "./send-error.ts";
+import { surfaceOf } from "./surface.ts";
+
+/** Answers every request it gets, unknown paths with 404. */
+export function createHttpFacade(options: FacadeOptions): NodeHandler {
+  const match = createPathMatcher(createEndpoints());
+  return (request, response) => {
+    void answer(request as NodeRequest, response as NodeResponse, match, options);
+  };
+}
+
+async function answer(request: NodeRequest, response: NodeResponse, match: MatchPath, options: FacadeOptions): Promise<void> {
+  const clientSignal = signalOf(response);
+  const { path, query: rawQuery } = splitUrl(request);
+  const surface = surfaceOf(request, path);
+  try {
+    const { endpoint, params } = match(request.method ?? "", path);
+    const query = new URLSearchParams(rawQuery);
+    // Google's clients may put the key into the query, where no header has one.
+    const credential = readCredential((name) => headerOf(request, name)) ?? query.get("key") ?? undefined;
+    query.delete("key");
+    const principal = await options.access.authenticate(credential);
+    requireScope(principal, endpoint.scope);
+    await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, options });
+  } catch (thrown) {
+    const error = GatewayError.from(thrown);
+    if (error.reason === "internal") options.log.error("the facade failed", { path, error });
+    const requestId = ulid(options.clock.wall());
+    const sent = headerOf(request, "x-request-id");
+    const clientRequestId = sent !== undefined && /^[\x21-\x7e]{1,128}$/.test(sent) ? sent : requestId;
+    sendError(response, surface, error, { requestId, clientRequestId });
+  }
+}

@@ -1,0 +1,32 @@
+/** A family of paths with its own envelope of errors and names of headers (surfaces.md 2.1 and 2.7). */
+import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
+import type { Dialect } from "../core/dialect.ts";
+import { headerOf, type NodeRequest } from "./exchange.ts";
+
+export interface Surface extends Pick<Dialect, "writeError"> {
+  /** As the call's record names it. */
+  readonly name: "v1" | "gemini";
+  /** Where the vendor's clients look for the request id, beside x-request-id. */
+  readonly requestIdHeader?: string;
+}
+
+export const openAiSurface: Surface = { name: "v1", writeError: openAiChatDialect.writeError };
+
+export const anthropicSurface: Surface = {
+  name: "v1",
+  writeError: openAiChatDialect.writeError,
+  requestIdHeader: "request-id",
+};
+
+export const googleSurface: Surface = { name: "gemini", writeError: openAiChatDialect.writeError };
+
+/** Any path belongs to one, also where there is nothing at it. */
+export function surfaceOf(request: NodeRequest, path: string): Surface {
+  if (/^\/v1\/messages(?:\/|$)/.test(path)) return anthropicSurface;
+  if (/^\/v1beta1?\//.test(path)) return googleSurface;
+  // OpenAI's, Anthropic's and Google's clients share the path of models: Google's is the one with a verb,
+  // Anthropic's always send their version.
+  if (request.method === "POST" && /^\/v1\/models\/.+:[^/]*$/.test(path)) return googleSurface;
+  if (/^\/v1\/models(?:\/|$)/.test(path) && headerOf(request, "anthropic-version") !== undefined) return anthropicSurface;
+  return openAiSurface;
+}
