@@ -94,6 +94,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     retryableStatusCodes: new Set(config.retryable_status_codes),
     maxQueue: config.admission.max_queue,
     node: serverConfig.node ?? "",
+    relay: config.facade.relay,
   });
   const starter = createCallStarter({ clock, maxTimeoutMs: serverConfig.max_timeout_seconds * 1_000 });
   const health = new HealthTable();

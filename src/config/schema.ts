@@ -172,6 +172,10 @@ export const configSchema = z.strictObject({
   facade: z
     .strictObject({
       default_stream: z.boolean().default(false).describe("Whether /v1/chat/completions streams where the request does not say"),
+      relay: z
+        .boolean()
+        .default(true)
+        .describe("Whether clients that speak an upstream's own format get its bytes, where nothing in them must differ"),
     })
     .prefault({})
     .describe("HTTP surfaces"),

@@ -6,10 +6,11 @@
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { CompleteResponse, GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
+import type { ClientWire } from "./call.ts";
 import type { GatewayError } from "./error.ts";
 import type { EventBatch, GenerateEvent } from "./event.ts";
 import type { JsonValue } from "./json.ts";
-import type { Frame } from "./sse.ts";
+import type { Frame, SseRecord } from "./sse.ts";
 import type { Target } from "./target.ts";
 import type { TranslationReport } from "./translation.ts";
 
@@ -148,6 +149,33 @@ export interface FrameReader {
   read(chunk: Uint8Array): Frame[];
 }
 
+/** How the bytes of one answer reach a client that speaks the upstream's format. Never throws. */
+export interface AnswerRelay {
+  /**
+   * One record of the stream, after its events were read: `source` itself where the client gets it as it is, other text in
+   * its place, or empty text to keep it from the client.
+   */
+  writeRecord(record: SseRecord, events: readonly GenerateEvent[]): string;
+  /** What the client still expects when the stream was complete; mostly empty. */
+  end(): string;
+  /** Whether a whole answer reaches the client as it is. `events` are what was read from it. */
+  keepsWhole(body: string, events: readonly GenerateEvent[]): boolean;
+}
+
+/**
+ * Same format on both sides (design.md 4, rule 10): the request is patched and the answer's bytes are relayed. Request and
+ * answer are decided on their own, so an answer may be relayed although the request had to be written anew.
+ */
+export interface RelayCodec {
+  /**
+   * The client's own body with what must differ: model, stream, what is not forwarded. Undefined where the target needs
+   * another body than the client wrote, and in doubt: writeRequest knows. `wire.body` is never changed.
+   */
+  patchRequest(request: GenerateRequest, wire: ClientWire, target: Target, options: WriteOptions): UpstreamRequest | undefined;
+  /** Undefined where the answer must be written from events, for example because names in it are undone. */
+  relayAnswer(written: UpstreamRequest, wire: ClientWire): AnswerRelay | undefined;
+}
+
 /** How a vendor counts the tokens of a call. */
 export interface TokenCountCodec {
   writeRequest(request: GenerateRequest, target: Target): UpstreamRequest;
@@ -164,6 +192,8 @@ export interface UpstreamCodec {
   readonly streamType?: string;
   /** For streams that are not server-sent events. */
   frameReader?(): FrameReader;
+  /** For clients that speak the same format; absent: every answer is written from events. */
+  readonly relay?: RelayCodec;
   /** For vendors that count. */
   readonly counting?: TokenCountCodec;
   /**

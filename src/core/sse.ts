@@ -13,6 +13,14 @@ export interface Frame {
   readonly data: string;
 }
 
+/** What ends with an empty line: an event, or comments and fields that dispatch none. */
+export interface SseRecord {
+  /** Undefined where there is nothing to dispatch. */
+  readonly frame: Frame | undefined;
+  /** The very text, from the end of the record before to the end of the empty line. */
+  readonly source: string;
+}
+
 export interface SseLimits {
   /** Longest line and longest event, in UTF-16 units. */
   readonly maxEventLength: number;
@@ -24,6 +32,9 @@ export interface SseLimits {
 
 /** reliability.md 2.8: inline images make 16 MiB events. */
 export const sseLimits: SseLimits = { maxEventLength: 16 << 20, maxLines: 10_000, maxBytes: 256 << 20 };
+
+/** What an event of the greatest length may have around its data: names of fields, line ends, comments. */
+const maxOverhead = 1 << 20;
 
 /**
  * Cuts the bytes of a stream into frames, however they arrive. A record that the end of the stream cuts off is not
@@ -43,21 +54,46 @@ export class SseReader {
   #data: string[] = [];
   #length = 0;
   #lines = 0;
+  /** Text of the record that has not ended, where records are asked for. */
+  #pending = "";
 
   constructor(limits: SseLimits = sseLimits) {
     this.#limits = limits;
   }
 
+  /** The frames that these bytes complete. */
   read(chunk: Uint8Array): Frame[] {
+    const frames: Frame[] = [];
+    this.#read(chunk, frames);
+    return frames;
+  }
+
+  /**
+   * The records that these bytes complete. Their sources, with the text that is still pending, are the text of all bytes
+   * so far, so whoever passes them on changes nothing. A reader is asked for frames or for records, not for both.
+   */
+  readRecords(chunk: Uint8Array): SseRecord[] {
+    const records: SseRecord[] = [];
+    this.#read(chunk, [], records);
+    return records;
+  }
+
+  /** Whether the bytes that readRecords has got end where a record ends. */
+  get isBetweenRecords(): boolean {
+    return this.#pending === "" && this.#partial === undefined;
+  }
+
+  #read(chunk: Uint8Array, frames: Frame[], records?: SseRecord[]): void {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#limits.maxBytes) throw this.#broken(`is longer than ${this.#limits.maxBytes} bytes`);
-    let text = this.#decode(chunk);
+    const text = this.#decode(chunk);
+    let start = 0;
     if (this.#first && text !== "") {
       this.#first = false;
-      if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
+      if (text.charCodeAt(0) === 0xfeff) start = 1;
     }
-    const frames: Frame[] = [];
-    let start = 0;
+    /** Where the text begins that no record has yet. */
+    let kept = 0;
     if (this.#afterCr && text !== "") {
       if (text.charCodeAt(0) === 0x0a) start = 1;
       this.#afterCr = false;
@@ -68,16 +104,28 @@ export class SseReader {
       if (end === -1) break;
       const line = this.#line === "" ? text.slice(start, end) : this.#line + text.slice(start, end);
       this.#line = "";
+      const before = frames.length;
       this.#endLine(line, frames);
       start = end + 1;
       if (text.charCodeAt(end) === 0x0d) {
         if (start === text.length) this.#afterCr = true;
         else if (text.charCodeAt(start) === 0x0a) start++;
       }
+      if (records !== undefined && line === "") {
+        records.push({ frame: frames.length > before ? frames.at(-1) : undefined, source: this.#pending + text.slice(kept, start) });
+        this.#pending = "";
+        kept = start;
+      }
     }
     if (start < text.length) this.#line += text.slice(start);
     if (this.#line.length > this.#limits.maxEventLength) throw this.#tooLong();
-    return frames;
+    if (records !== undefined && kept < text.length) this.#keep(text.slice(kept));
+  }
+
+  /** Comments and unknown fields count here, for they are kept. */
+  #keep(text: string): void {
+    this.#pending += text;
+    if (this.#pending.length > this.#limits.maxEventLength + maxOverhead) throw this.#tooLong();
   }
 
   #endLine(line: string, frames: Frame[]): void {

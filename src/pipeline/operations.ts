@@ -27,6 +27,7 @@ import { attemptGenerate } from "./attempt-generate.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
 import { compose, type Step } from "./stage.ts";
+import { withoutWire } from "./without-wire.ts";
 
 export interface PipelineOptions {
   readonly router: Router;
@@ -38,6 +39,8 @@ export interface PipelineOptions {
   readonly maxQueue: number;
   /** Name of this node; may be empty. */
   readonly node: string;
+  /** Whether clients that speak an upstream's own format get its bytes. */
+  readonly relay: boolean;
 }
 
 export interface Pipeline extends Operations {
@@ -48,7 +51,11 @@ export function createOperations(options: PipelineOptions): Pipeline {
   const admission = new Admission(options);
 
   const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
-    [observeStream(options), admitStream(admission, "generate")],
+    [
+      observeStream(options),
+      ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
+      admitStream(admission, "generate"),
+    ],
     attemptGenerate(options),
   );
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(

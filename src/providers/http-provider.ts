@@ -6,21 +6,21 @@ import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
 import { type AttemptCall, throwIfStopped } from "../core/call.ts";
-import type { EmbedCodec, TokenCountCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
+import type { AnswerRelay, EmbedCodec, TokenCountCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
-import { type EventBatch, type GenerateEvent, startedEvent } from "../core/event.ts";
+import { type EventBatch, startedEvent } from "../core/event.ts";
 import { JsonError, type JsonValue, parseJson, upstreamJsonLimits } from "../core/json.ts";
 import type { Provider } from "../core/provider.ts";
-import { Secret } from "../core/secret.ts";
 import { SseReader } from "../core/sse.ts";
 import type { ModelTraits, Target } from "../core/target.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
 import type { HttpClient, HttpReply } from "./http-client.ts";
-import { type Credential, credentialHeader, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
+import { type Credential, credentialHeader, headerSecrets, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
 import { httpLimits } from "./http-limits.ts";
 import { isJson, isStream, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
 import type { ModelPage } from "./model-list.ts";
 import { Redactor } from "./redactor.ts";
+import { cutFrames, cutRecords } from "./stream-cutter.ts";
 
 export interface HttpProviderOptions {
   /** As configured. */
@@ -82,9 +82,6 @@ const requestIdHeaders = [
 const eventStreamType = "text/event-stream";
 const jsonType = "application/json";
 
-/** Shorter header values are words, not credentials. */
-const shortestHeaderSecret = 16;
-
 /** Requests of one split call that run at once. */
 const embedLanes = 4;
 
@@ -134,7 +131,9 @@ class HttpUpstream {
   async *generate(codec: UpstreamCodec, request: GenerateRequest, target: Target, call: AttemptCall): AsyncGenerator<EventBatch> {
     throwIfStopped(call);
     const stream = !call.buffered;
-    const written = codec.writeRequest(request, target, { stream });
+    const wire = call.wire?.format === codec.format ? call.wire : undefined;
+    const patched = wire === undefined ? undefined : codec.relay?.patchRequest(request, wire, target, { stream });
+    const written = patched ?? codec.writeRequest(request, target, { stream });
     settle(written, call);
     if (call.options?.explain) {
       // A plan: the request was written, so the report is complete, and nothing is sent.
@@ -144,48 +143,53 @@ class HttpUpstream {
     const { streamType = eventStreamType } = codec;
     const reply = await this.#post(written, target, call, call.signal, stream ? streamType : undefined);
     if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
-    if (stream && isStream(mediaType(reply), streamType)) yield* this.#readStream(codec, written, reply);
-    else yield { events: await this.#readWhole(codec, written, reply, stream) };
+    const relay = wire === undefined ? undefined : codec.relay?.relayAnswer(written, wire);
+    if (stream && isStream(mediaType(reply), streamType)) yield* this.#readStream(codec, written, reply, relay);
+    else yield await this.#readWhole(codec, written, reply, stream, relay);
   }
 
   /** Batches of one stream: what one read of the socket gave. */
-  async *#readStream(codec: UpstreamCodec, written: UpstreamRequest, reply: HttpReply): AsyncGenerator<EventBatch> {
+  async *#readStream(
+    codec: UpstreamCodec,
+    written: UpstreamRequest,
+    reply: HttpReply,
+    relay: AnswerRelay | undefined,
+  ): AsyncGenerator<EventBatch> {
     const body = openBody(reply, this.#client.origin);
-    const frames = codec.frameReader?.() ?? new SseReader();
     const reader = codec.eventReader(this.#name, written.state);
-    let events: GenerateEvent[] = [];
+    const cutter = relay === undefined ? cutFrames(codec.frameReader?.() ?? new SseReader(), reader) : cutRecords(relay, reader);
     let drained = false;
     try {
       for (;;) {
         const { done, value } = await body.next();
-        if (done === true) events = reader.end();
-        else {
-          for (const frame of frames.read(value)) {
-            for (const event of reader.read(frame)) events.push(event);
-            if (reader.done) break;
-          }
-        }
+        if (done !== true) cutter.read(value);
+        if (done === true || reader.done) cutter.end();
         if (done !== true && reader.done) {
-          for (const event of reader.end()) events.push(event);
           // The answer is complete; the socket is good for the next one if the upstream ends here too.
           body.drain();
           drained = true;
         }
-        const batch = events;
-        events = [];
-        if (batch.length > 0) yield { events: batch };
+        const batch = cutter.take();
+        if (batch !== undefined) yield batch;
         if (done === true || reader.done) return;
       }
     } catch (thrown) {
-      for (const event of reader.abandon()) events.push(event);
-      if (events.length > 0) yield { events };
+      cutter.abandon();
+      const batch = cutter.take();
+      if (batch !== undefined) yield batch;
       throw this.#redacted(thrown);
     } finally {
       if (!drained) await body.return();
     }
   }
 
-  async #readWhole(codec: UpstreamCodec, written: UpstreamRequest, reply: HttpReply, stream: boolean): Promise<GenerateEvent[]> {
+  async #readWhole(
+    codec: UpstreamCodec,
+    written: UpstreamRequest,
+    reply: HttpReply,
+    stream: boolean,
+    relay: AnswerRelay | undefined,
+  ): Promise<EventBatch> {
     const type = mediaType(reply);
     try {
       if (!isJson(type)) throw await this.#refuseType(reply, type, stream ? (codec.streamType ?? eventStreamType) : jsonType);
@@ -193,7 +197,7 @@ class HttpUpstream {
       const events = codec.readResponse(text, this.#name, written.state);
       // A body that reads as an error says more; one that reads as an answer is still not the stream that was asked for.
       if (stream) throw wrongType(this.#client.origin, type, codec.streamType ?? eventStreamType);
-      return events;
+      return relay?.keepsWhole(text, events) === true ? { events, raw: Buffer.from(text) } : { events };
     } catch (thrown) {
       throw this.#redacted(thrown);
     }
@@ -331,14 +335,6 @@ class HttpUpstream {
   #redacted(thrown: unknown): unknown {
     return thrown instanceof GatewayError ? this.#redactor.error(thrown) : thrown;
   }
-}
-
-/** Configured headers may carry credentials: their long values, also without a scheme before them. */
-function headerSecrets(headers: Readonly<Record<string, string>>): Secret[] {
-  return Object.values(headers)
-    .flatMap((value) => value.split(" "))
-    .filter(({ length }) => length >= shortestHeaderSecret)
-    .map((value) => new Secret(value));
 }
 
 function settle({ report }: UpstreamRequest, call: AttemptCall): void {

@@ -50,6 +50,7 @@ function harness(models: Record<string, Generate>, { maxQueue = 10 } = {}) {
     retryableStatusCodes: new Set([429, 500, 503]),
     maxQueue,
     node: "",
+    relay: true,
   });
   return { operations, attempts, outcomes };
 }

@@ -7,6 +7,11 @@ export class CallState {
   /** The function that stands for an output schema: its arguments are the answer's text. Empty where there is none. */
   schemaTool = "";
 
+  /** Whether there is anything to undo. */
+  get isNeeded(): boolean {
+    return this.originalNames.size > 0 || this.customTools.size > 0 || this.schemaTool !== "";
+  }
+
   originalName(sent: string): string {
     return this.originalNames.get(sent) ?? sent;
   }

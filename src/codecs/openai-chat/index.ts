@@ -6,6 +6,7 @@ import { readError } from "./read-error.ts";
 import { createEventReader } from "./read-events.ts";
 import { readRequest } from "./read-request.ts";
 import { readResponse } from "./read-response.ts";
+import { createRelay } from "./relay.ts";
 import { format } from "./wire.ts";
 import { writeChatError } from "./write-error.ts";
 import { createEventWriter } from "./write-events.ts";
@@ -28,6 +29,7 @@ export const openAiChatDialect = {
 export function createOpenAiChatCodec(quirks: OpenAiChatQuirks = {}): UpstreamCodec {
   return {
     format,
+    relay: createRelay(quirks),
     writeRequest: (request, target, options) => writeRequest(request, target, options, quirks),
     eventReader: (provider, state) => createEventReader(provider, quirks, state),
     readResponse: (body, provider, state) => readResponse(body, provider, quirks, state),
