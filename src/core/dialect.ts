@@ -40,6 +40,11 @@ export interface DialectRequest {
    * it back and never looks inside.
    */
   readonly rendering?: unknown;
+  /**
+   * Instead of the dialect's own, where places depend on the request: the system text of some dialects stands apart from
+   * the messages, and is a message in the core.
+   */
+  clientPath?(path: string): string;
 }
 
 /** Facts of the answer that are the gateway's to say. */
