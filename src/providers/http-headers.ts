@@ -1,5 +1,5 @@
 /** Headers towards an upstream: an allow-list from empty, lower-case names, one value each (reliability.md 2.6). */
-import type { Secret } from "../core/secret.ts";
+import { Secret } from "../core/secret.ts";
 
 export interface Credential {
   /** Lower-case name: `authorization`, `x-api-key`. */
@@ -53,6 +53,17 @@ export function credentialHeader({ header, scheme, secret }: Credential): Record
   if (!/^[\x21-\x7e]+$/.test(value))
     throw new Error("api_key: is empty or holds characters that no header can carry (white space, line ends)");
   return { [header]: `${scheme}${value}` };
+}
+
+/** Shorter header values are words, not credentials. */
+const shortestHeaderSecret = 16;
+
+/** Configured headers may carry credentials: their long values, also without a scheme before them. */
+export function headerSecrets(headers: Readonly<Record<string, string>>): Secret[] {
+  return Object.values(headers)
+    .flatMap((value) => value.split(" "))
+    .filter(({ length }) => length >= shortestHeaderSecret)
+    .map((value) => new Secret(value));
 }
 
 /** Puts `extra` over `base`; where both have one of `joined`, the values stand in one list. */
