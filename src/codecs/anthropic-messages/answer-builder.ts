@@ -250,7 +250,7 @@ export class AnswerBuilder {
           message: textMember(details, "explanation"),
           category: textMember(details, "category"),
         },
-        finishExtras(this.#finish),
+        finishExtras(this.#finish, said === undefined),
       ),
     );
   }
@@ -311,12 +311,12 @@ function opaquePart(type: string, dataJson: string): OpaquePart {
   return create(OpaquePartSchema, { format: formatName, type, dataJson });
 }
 
-/** What the end of a message says beside what is modelled. */
-function finishExtras(finish: JsonObject): Extras {
+/** What the end of a message says beside what is modelled. A reason without a word in the core is kept for this format. */
+function finishExtras(finish: JsonObject, keepsReason: boolean): Extras {
   const extras: JsonObject = {};
   for (const name of Object.keys(finish)) {
     const value = finish[name] as JsonValue;
-    if (name === "stop_reason" || name === "stop_sequence") continue;
+    if ((name === "stop_reason" && !keepsReason) || name === "stop_sequence") continue;
     if (name !== "stop_details") extras[name] = value;
     else if (isJsonObject(value) && Object.keys(value).some((member) => !stopDetailsKnown.has(member))) extras[name] = value;
   }

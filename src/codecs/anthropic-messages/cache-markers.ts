@@ -66,6 +66,8 @@ export class CacheMarkers {
     let longer = automatic !== undefined && automatic.seconds === longestSeconds;
     for (const marked of all.toReversed()) {
       if (!kept.has(marked)) {
+        // What extras say beside a marker is nothing without it.
+        delete marked.block.cache_control;
         this.#report.dropped(marked.path, `at most ${maxCacheMarkers} cache markers are taken`);
         continue;
       }
@@ -74,7 +76,8 @@ export class CacheMarkers {
         this.#report.coerced(marked.path, `kept for ${longestSeconds} seconds, as a later marker is`);
       }
       longer ||= marked.seconds === longestSeconds;
-      marked.block.cache_control = writeCacheControl(marked.seconds);
+      const { cache_control: unknown } = marked.block;
+      marked.block.cache_control = { ...(isBlock(unknown) ? unknown : {}), ...writeCacheControl(marked.seconds) };
     }
   }
 
@@ -104,5 +107,5 @@ function isBlock(value: Writable): value is WritableObject {
 /** `cache_control` for a lifetime that the API offers. */
 export function writeCacheControl(seconds: number | undefined): WritableObject {
   const lifetime = cacheLifetimes.find((offered) => offered.seconds === seconds);
-  return { type: "ephemeral", ttl: lifetime?.ttl };
+  return { type: "ephemeral", ...(lifetime === undefined ? {} : { ttl: lifetime.ttl }) };
 }

@@ -60,8 +60,16 @@ function readLocation(citation: JsonObject, { unit, start, end }: Location): Ann
   });
 }
 
-/** Undefined where the API has no such citation. */
-export function writeCitation({ citedText, source, extrasJson }: Annotation): WritableObject | RawJson | undefined {
+/** A citation of a request's history; undefined where the API takes no such citation. */
+export function writeCitation(annotation: Annotation): WritableObject | RawJson | undefined {
+  const { source } = annotation;
+  // Citations of other services have no such index, and the API refuses them without.
+  if (source.case === "url" && source.value.encryptedIndex === "") return undefined;
+  return writeAnswerCitation(annotation);
+}
+
+/** A citation of an answer; undefined where the API has no such citation. */
+export function writeAnswerCitation({ citedText, source, extrasJson }: Annotation): WritableObject | RawJson | undefined {
   if (source.case === "opaque") return source.value.format === formatName ? new RawJson(source.value.dataJson) : undefined;
   const citation = writeSource(citedText, source);
   if (citation !== undefined) mergeExtras(citation, extrasJson[formatName]);
@@ -71,8 +79,6 @@ export function writeCitation({ citedText, source, extrasJson }: Annotation): Wr
 function writeSource(citedText: string, source: Annotation["source"]): WritableObject | undefined {
   if (source.case === "url") {
     const { url, title, encryptedIndex } = source.value;
-    // Citations of other services have no such index, and the API refuses them without.
-    if (encryptedIndex === "") return undefined;
     return { type: "web_search_result_location", cited_text: citedText, url, title: title || null, encrypted_index: encryptedIndex };
   }
   if (source.case !== "document") return undefined;

@@ -1,13 +1,13 @@
 /**
- * Reads usage: counts that arrive in pieces, cumulative, where what is absent or null keeps its earlier value.
+ * Usage, read and written. Counts arrive in pieces, cumulative, where what is absent or null keeps its earlier value.
  * Anthropic counts cached input outside of `input_tokens`; the core counts it inside.
  */
 import { create } from "@bufbuild/protobuf";
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type CacheWrite, CacheWriteSchema, type Usage, UsageBasis, UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, mergeExtras, type Writable, type WritableObject } from "../../core/json.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
-import { objectMember, unknownMembers } from "./wire.ts";
+import { formatName, objectMember, unknownMembers } from "./wire.ts";
 
 const tiers: Readonly<Record<string, ServiceTier>> = {
   standard: ServiceTier.STANDARD,
@@ -15,10 +15,7 @@ const tiers: Readonly<Record<string, ServiceTier>> = {
   batch: ServiceTier.BATCH,
 };
 
-const cacheCreationLifetimes: Readonly<Record<string, number>> = {
-  ephemeral_5m_input_tokens: 300,
-  ephemeral_1h_input_tokens: 3600,
-};
+const cacheCreationLifetimes = { ephemeral_5m_input_tokens: 300, ephemeral_1h_input_tokens: 3600 } as const;
 
 const known = new Set([
   "input_tokens",
@@ -58,7 +55,7 @@ export class UsageReader {
       cacheWrites,
       serverToolCalls: readServerToolCalls(objectMember(members, "server_tool_use")),
       serviceTier: readTier(members),
-      extrasJson: unknownMembers(members, unknownTier(members) ? knownWithoutTier : known),
+      extrasJson: unknownMembers(members, knownOf(members)),
     });
     // Cached tokens alone are not the input: without input_tokens the total is not known.
     const input = uncached === undefined ? undefined : sumCounts(uncached, cacheRead, cacheWrite);
@@ -73,10 +70,12 @@ export class UsageReader {
   }
 }
 
-const knownWithoutTier = new Set([...known].filter((name) => name !== "service_tier"));
-
-function unknownTier({ service_tier: tier }: JsonObject): boolean {
-  return typeof tier === "string" && tiers[tier] === undefined;
+/** A tier or speed without a word in the core is kept as it is. */
+function knownOf({ service_tier: tier, speed }: JsonObject): ReadonlySet<string> {
+  const isTierKnown = typeof tier !== "string" || tiers[tier] !== undefined;
+  const isSpeedKnown = typeof speed !== "string" || speed === "fast";
+  if (isTierKnown && isSpeedKnown) return known;
+  return new Set([...known].filter((name) => (isTierKnown || name !== "service_tier") && (isSpeedKnown || name !== "speed")));
 }
 
 function readTier({ service_tier: tier, speed }: JsonObject): ServiceTier {
@@ -100,4 +99,80 @@ function readServerToolCalls(uses: JsonObject | undefined): Record<string, numbe
     if (count > 0) calls[tool] = count;
   }
   return calls;
+}
+
+/** Members of a whole usage object that the API never leaves out; null: nothing to say. */
+const nullable = ["cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier", "speed"] as const;
+
+/** Usage of a message, every member there: counts that nobody knows are 0. */
+export function writeUsage(usage: Usage | undefined): WritableObject {
+  const written: WritableObject = {
+    input_tokens: uncachedInput(usage) ?? 0,
+    cache_creation_input_tokens: usage?.cacheWriteTokens ?? 0,
+    cache_read_input_tokens: usage?.cacheReadTokens ?? 0,
+    cache_creation: writeCacheCreation(usage),
+    output_tokens: usage?.outputTokens ?? 0,
+    output_tokens_details: writeOutputDetails(usage),
+    server_tool_use: writeServerToolCalls(usage),
+    ...writeTier(usage?.serviceTier),
+  };
+  mergeExtras(written, usage?.extrasJson[formatName]);
+  for (const name of nullable) written[name] ??= null;
+  return written;
+}
+
+/**
+ * Usage at the end of a stream: what is known. `isFirst`: the start of the message could not say anything, so that here is
+ * also what the API says only there.
+ */
+export function writeFinalUsage(usage: Usage | undefined, isFirst: boolean): WritableObject {
+  const written: WritableObject = {
+    input_tokens: uncachedInput(usage) ?? null,
+    cache_creation_input_tokens: usage?.cacheWriteTokens ?? null,
+    cache_read_input_tokens: usage?.cacheReadTokens ?? null,
+    output_tokens: usage?.outputTokens ?? 0,
+    output_tokens_details: writeOutputDetails(usage),
+    server_tool_use: writeServerToolCalls(usage),
+  };
+  if (isFirst && usage !== undefined) {
+    if (usage.cacheWrites.length > 0) written.cache_creation = writeCacheCreation(usage);
+    Object.assign(written, writeTier(usage.serviceTier));
+  }
+  mergeExtras(written, usage?.extrasJson[formatName]);
+  return written;
+}
+
+function uncachedInput(usage: Usage | undefined): number | undefined {
+  if (usage?.inputTokens === undefined) return undefined;
+  return Math.max(0, usage.inputTokens - (usage.cacheReadTokens ?? 0) - (usage.cacheWriteTokens ?? 0));
+}
+
+/** Undefined where tokens were written with a lifetime that nobody said, or that the API does not have. */
+function writeCacheCreation(usage: Usage | undefined): Writable {
+  const writes = usage?.cacheWrites ?? [];
+  const offered: readonly number[] = Object.values(cacheCreationLifetimes);
+  if (writes.some(({ ttlSeconds }) => !offered.includes(ttlSeconds))) return undefined;
+  if (writes.length === 0 && (usage?.cacheWriteTokens ?? 0) > 0) return undefined;
+  return Object.fromEntries(
+    Object.entries(cacheCreationLifetimes).map(([name, lifetime]) => [
+      name,
+      sumCounts(0, ...writes.filter(({ ttlSeconds }) => ttlSeconds === lifetime).map(({ tokens }) => tokens)),
+    ]),
+  );
+}
+
+function writeOutputDetails(usage: Usage | undefined): Writable {
+  return usage?.reasoningTokens === undefined ? undefined : { thinking_tokens: usage.reasoningTokens };
+}
+
+/** The two that the API always names, and whatever else was called. */
+function writeServerToolCalls(usage: Usage | undefined): Writable {
+  const calls = usage?.serverToolCalls ?? {};
+  if (Object.keys(calls).length === 0) return undefined;
+  return { web_search_requests: 0, web_fetch_requests: 0, ...calls };
+}
+
+function writeTier(tier: ServiceTier | undefined): WritableObject {
+  if (tier === ServiceTier.FAST) return { service_tier: "standard", speed: "fast" };
+  return { service_tier: Object.keys(tiers).find((word) => tiers[word] === tier) };
 }

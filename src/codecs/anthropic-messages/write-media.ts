@@ -1,9 +1,11 @@
 /** Images and documents as blocks. Sound and moving pictures have no form here. */
 import { isUtf8 } from "node:buffer";
 import { type Media, MediaDetail } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { MediaKind } from "../../core/dialect.ts";
 import { writeExtras } from "../../core/extras.ts";
 import type { WritableObject } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import type { Target } from "../../core/target.ts";
 import { formatName, imageTypes } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -97,4 +99,9 @@ function mediaType({ mimeType }: Media, data: Uint8Array, path: string, { report
 
 function base64(data: Uint8Array): string {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
+}
+
+/** Images and documents are fetched by the service, over https. */
+export function takesUrl(url: string, kind: MediaKind, { traits }: Target): boolean {
+  return traits.imageUrls !== false && (kind === "image" || kind === "file") && /^https:\/\//i.test(url);
 }

@@ -238,7 +238,6 @@ export class PartWriter {
     block.type ??= type;
     // Markers are counted: one that stands inside the block is as good as one beside it.
     if (cache === undefined && isJsonObject(data.cache_control)) {
-      delete block.cache_control;
       this.#context.markers.mark(block, readCacheControl(data.cache_control), `${path}.cache`);
     } else if (cache !== undefined) delete block.cache_control;
     writeExtras(block, extrasJson, formatName, path, report);

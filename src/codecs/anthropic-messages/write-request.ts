@@ -2,15 +2,16 @@
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
+import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { type WritableObject, writeJson } from "../../core/json.ts";
+import { type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { type AutomaticMarker, CacheMarkers, writeCacheControl } from "./cache-markers.ts";
 import { CallState } from "./call-state.ts";
 import type { AnthropicMessagesQuirks } from "./quirks.ts";
 import { regroupMessages } from "./regroup-messages.ts";
-import { formatName, thinkingTypes } from "./wire.ts";
+import { betasHeader, betasMember, formatName, thinkingTypes } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { planFormat } from "./write-output-format.ts";
 import { planThinking, type ThinkingPlan, withoutThinking } from "./write-reasoning.ts";
@@ -27,6 +28,21 @@ export function writeRequest(
   { stream }: WriteOptions,
   quirks: AnthropicMessagesQuirks,
 ): UpstreamRequest {
+  const { body, headers, report, state } = writeBody(request, target, { stream, isLimited: true }, quirks);
+  return { path: quirks.path, headers, body: writeJson(body), report, state };
+}
+
+export interface WrittenBody extends Omit<UpstreamRequest, "path" | "body"> {
+  readonly body: WritableObject;
+}
+
+/** `isLimited`: the limit of the answer is sent, so that filling it in is reported. */
+export function writeBody(
+  request: GenerateRequest,
+  target: Target,
+  { stream, isLimited }: { readonly stream: boolean; readonly isLimited: boolean },
+  quirks: AnthropicMessagesQuirks,
+): WrittenBody {
   const report = new TranslationReport(formatName);
   const context: WriteContext = { target, report, markers: new CacheMarkers(report), state: new CallState() };
   const { traits } = target;
@@ -39,7 +55,7 @@ export function writeRequest(
   const facts = { maxTokens: limit.maxTokens, canRaiseLimit, historyThinks: historyThinks(messages) };
   const planned = planThinking(request.reasoning, traits, facts, report);
   const { plan, toolChoice } = reconcile(planned, choice, traits.alwaysReasons === true, report);
-  if (limit.filledIn) report.defaulted("sampling.max_output_tokens", `${plan.maxTokens}`);
+  if (limit.filledIn && isLimited) report.defaulted("sampling.max_output_tokens", `${plan.maxTokens}`);
   const format = planFormat(request.outputFormat, tools.length === 0 && !plan.isOn, context);
 
   if (format.instruction !== undefined) system.push({ type: "text", text: format.instruction });
@@ -64,7 +80,21 @@ export function writeRequest(
   };
   reportState(request, report);
   writeExtras(body, request.extrasJson, formatName, "", report);
-  return { path: quirks.path, headers: writeHeaders(body, quirks), body: writeJson(body), report, state: context.state };
+  const betas = takeBetas(body);
+  return { body, headers: writeHeaders(body, betas, quirks), report, state: context.state };
+}
+
+/** The client's beta features: among the unknown fields, but sent as a header. Throws invalid_request for what is no name. */
+function takeBetas(body: WritableObject): string[] {
+  const { [betasMember]: betas } = body;
+  delete body[betasMember];
+  if (betas === undefined || betas === null) return [];
+  const path = `extras_json.${formatName}.${betasMember}`;
+  if (!Array.isArray(betas)) throw invalidField(path, "must be an array of names");
+  return betas.map((beta: Writable, index) => {
+    if (typeof beta === "string" && /^[\w.:-]{1,128}$/.test(beta)) return beta;
+    throw invalidField(`${path}[${index}]`, "must be the name of a beta feature: letters, digits, _ - . and :");
+  });
 }
 
 /** A forced call and thinking exclude each other. */
@@ -136,7 +166,11 @@ function reportState({ serverState }: GenerateRequest, report: TranslationReport
   if (serverState.store === true) report.refused("server_state.store", nothing);
 }
 
-function writeHeaders({ speed }: WritableObject, { version, betas }: AnthropicMessagesQuirks): Record<string, string> {
-  const all = speed === undefined ? betas : [...new Set([...betas, fastBeta])];
-  return { "anthropic-version": version, ...(all.length === 0 ? {} : { "anthropic-beta": all.join(",") }) };
+function writeHeaders(
+  { speed }: WritableObject,
+  requested: readonly string[],
+  { version, betas }: AnthropicMessagesQuirks,
+): Record<string, string> {
+  const all = [...new Set([...betas, ...requested, ...(speed === undefined ? [] : [fastBeta])])];
+  return { "anthropic-version": version, ...(all.length === 0 ? {} : { [betasHeader]: all.join(",") }) };
 }
