@@ -7,6 +7,7 @@ import { readError } from "./read-error.ts";
 import { createEventReader } from "./read-events.ts";
 import { readRequest } from "./read-request.ts";
 import { readResponse } from "./read-response.ts";
+import { createRelay } from "./relay.ts";
 import { formatName } from "./wire.ts";
 import { writeError } from "./write-error.ts";
 import { createEventWriter } from "./write-events.ts";
@@ -30,6 +31,7 @@ export function createAnthropicMessagesCodec(quirks: Partial<AnthropicMessagesQu
   const all = { ...defaultQuirks, ...quirks };
   return {
     format: formatName,
+    relay: createRelay(all),
     counting: createTokenCountCodec(all),
     takesUrl,
     writeRequest: (request, target, options) => writeRequest(request, target, options, all),

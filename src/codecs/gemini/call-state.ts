@@ -12,6 +12,11 @@ export class CallState {
   /** Sent names of free-text tools: their text is the argument `input`. */
   readonly customTools = new Set<string>();
 
+  /** Whether there is anything to undo. */
+  get isNeeded(): boolean {
+    return this.#originalNames.size > 0 || this.customTools.size > 0;
+  }
+
   /** The name to send. */
   legalName(name: string): string {
     const sent = legalName(name);

@@ -8,6 +8,7 @@ import { readEmbedResponse } from "./read-embed.ts";
 import { readError } from "./read-error.ts";
 import { GeminiEventReader } from "./read-events.ts";
 import { readResponse } from "./read-response.ts";
+import { createRelay } from "./relay.ts";
 import { formatName, maxEmbedInputs } from "./wire.ts";
 import { writeEmbedRequest } from "./write-embed.ts";
 import { writeRequest } from "./write-request.ts";
@@ -17,6 +18,7 @@ export type { GeminiQuirks } from "./quirks.ts";
 export function createGeminiCodec(quirks: GeminiQuirks = {}): UpstreamCodec {
   return {
     format: formatName,
+    relay: createRelay(quirks),
     writeRequest: (request, target, options) => writeRequest(request, target, options, quirks),
     eventReader: (provider, state) => new GeminiEventReader(provider, state),
     readResponse,
