@@ -65,13 +65,17 @@ class ProviderCatalog implements LiveCatalog {
         .map(({ name }) => name);
     const offering = new Set([...named(this.#configured), ...named(this.#discovered)]);
     // A name's vendor is asked only where no list has the name: lists know better.
-    const names =
-      offering.size > 0
-        ? [...offering]
-        : this.#vendors()
-            .filter((provider) => provider.claims?.(model) === true)
-            .map(({ name }) => name);
+    const names = offering.size > 0 ? [...offering] : this.#claiming(model);
     return names.map((provider) => ({ provider, model }));
+  }
+
+  /** Whose it is by its name alone. `claude-eu/x` is not Anthropic's where there is a provider `claude-eu`. */
+  #claiming(model: string): string[] {
+    const first = model.slice(0, Math.max(0, model.indexOf("/")));
+    if (this.#providers.some(({ name }) => name === first)) return [];
+    return this.#vendors()
+      .filter((provider) => provider.claims?.(model) === true)
+      .map(({ name }) => name);
   }
 
   /** Those whose models may be named without them. */

@@ -80,7 +80,7 @@ function echoSteps(prompt: Prompt): ScriptStep[] {
   if (prompt.forcedTool !== undefined) {
     const { name, parameters } = prompt.forcedTool;
     steps.push({ is: "calls", calls: [{ name, arguments: JSON.stringify(instanceOf(parameters)), id: undefined }] });
-  } else steps.push({ is: "text", text: echoText(prompt), newBlock: false });
+  } else steps.push({ is: "text", text: echoText(prompt), newBlock: false, citations: [] });
   return steps;
 }
 

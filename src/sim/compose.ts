@@ -1,6 +1,6 @@
 /** From a script to the moves of an answer: what opens, grows and closes, in which order. Lazy, so that a flood needs no memory. */
 import type { Fault } from "./faults.ts";
-import type { CallStep, ErrorStep, FinishWord, Script, ScriptStep, ScriptUsage } from "./script.ts";
+import type { CallStep, Citation, ErrorStep, FinishWord, Script, ScriptStep, ScriptUsage } from "./script.ts";
 import { codePointsOf, codePointsPerToken, cutText, firstCodePoints, tokensOfCodePoints } from "./tokens.ts";
 
 export type BlockWord = "text" | "reasoning" | "refusal" | "call";
@@ -29,6 +29,8 @@ export type Move =
       readonly block: number;
       readonly signature: string | undefined;
       readonly redacted: boolean;
+      /** Of a text; offsets are those of the block. */
+      readonly citations: readonly Citation[];
       /** The answer was cut inside the block. */
       readonly incomplete: boolean;
     }
@@ -72,7 +74,7 @@ class Composer {
   readonly #deltaSize: number;
   readonly #options: ComposeOptions;
   #blocks = 0;
-  #open: { block: number; kind: BlockWord; step: ScriptStep; text: string[] } | undefined;
+  #open: { block: number; kind: BlockWord; step: ScriptStep; text: string[]; citations: Citation[] } | undefined;
   /** Tokens of closed blocks, and code points of open ones by block. */
   #tokens = 0;
   readonly #growing = new Map<number, number>();
@@ -136,6 +138,10 @@ class Composer {
     open.step = step;
     const hidden = step.is === "reasoning" && (step.redacted || this.#options.reasoning === "hidden");
     const text = step.is === "text" ? this.#cutAtStop(step.text) : step.text;
+    if (step.is === "text" && step.citations.length > 0) {
+      const before = codePointsOf(open.text.join(""));
+      open.citations.push(...step.citations.map((one) => ({ ...one, start: before + one.start, end: before + one.end })));
+    }
     open.text.push(text);
     yield* this.#grow(open.block, cutText(text, this.#deltaSize), hidden);
   }
@@ -197,7 +203,7 @@ class Composer {
 
   #begin(kind: BlockWord, step: ScriptStep, id: string, name: string): Extract<Move, { is: "open" }> {
     const block = this.#blocks++;
-    this.#open = { block, kind, step, text: [] };
+    this.#open = { block, kind, step, text: [], citations: [] };
     this.#growing.set(block, codePointsOf(name));
     return { is: "open", candidate: this.#candidate, block, kind, id, name };
   }
@@ -241,7 +247,7 @@ class Composer {
     this.#settle(open.block);
     const { step } = open;
     if (step.is !== "reasoning") {
-      yield this.#closing(open.block, { incomplete: this.#full });
+      yield this.#closing(open.block, { citations: open.citations, incomplete: this.#full });
       return;
     }
     const own = step.redacted ? `redacted:${open.text.join("")}` : open.text.join("");
@@ -249,8 +255,11 @@ class Composer {
     yield this.#closing(open.block, { signature, redacted: step.redacted, incomplete: this.#full });
   }
 
-  #closing(block: number, { signature = undefined as string | undefined, redacted = false, incomplete = false }): Move {
-    return { is: "close", candidate: this.#candidate, block, signature, redacted, incomplete };
+  #closing(
+    block: number,
+    { signature = undefined as string | undefined, redacted = false, citations = [] as readonly Citation[], incomplete = false },
+  ): Move {
+    return { is: "close", candidate: this.#candidate, block, signature, redacted, citations, incomplete };
   }
 }
 

@@ -13,7 +13,14 @@ import {
   type EmbedRequest,
   EmbedResponseSchema,
 } from "../../gen/dragoman/v1/embed_pb.ts";
-import { BlockKind, FinishReason, type GenerateRequest, type TokenLogprob } from "../../gen/dragoman/v1/generate_pb.ts";
+import {
+  type Annotation,
+  AnnotationSchema,
+  BlockKind,
+  FinishReason,
+  type GenerateRequest,
+  type TokenLogprob,
+} from "../../gen/dragoman/v1/generate_pb.ts";
 import { type Model, ModelCapability, ModelKind, ModelModality, ModelSchema } from "../../gen/dragoman/v1/model_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type AttemptCall, stopReason, throwIfStopped } from "../core/call.ts";
@@ -31,7 +38,7 @@ import { simDefaults } from "./options.ts";
 import { type Pace, Pacer, pause } from "./pace.ts";
 import type { Prompt } from "./prompt.ts";
 import { readPrompt } from "./read-prompt.ts";
-import { type ErrorStep, type FinishWord, type Script, ScriptError } from "./script.ts";
+import { type Citation, type ErrorStep, type FinishWord, type Script, ScriptError } from "./script.ts";
 import { signReasoning } from "./signature.ts";
 import { tokensOf } from "./tokens.ts";
 import { maxDimensions, vectorOf } from "./vectors.ts";
@@ -270,7 +277,8 @@ class Answer {
     const block = this.#blocks.get(key);
     if (block === undefined) return;
     if (move.is === "close") {
-      const { signature: value, redacted, incomplete } = move;
+      const { signature: value, redacted, citations, incomplete } = move;
+      if (citations.length > 0) this.#builder.push(deltaEvent(candidate, block.index, { case: undefined }, citations.map(annotationOf)));
       const signature = value === undefined ? {} : { signature: { value, format: "sim", provider: this.#provider } };
       this.#builder.endBlock(candidate, block.index, { ...signature, redacted, incomplete });
     } else if (!move.hidden) {
@@ -395,4 +403,8 @@ function inputText({ input }: EmbedInput, index: number): string {
 function unknownModel(model: string, what: string): GatewayError {
   const names = listed.map(({ id }) => id).join(", ");
   return new GatewayError("model_not_found", `no simulated model ${JSON.stringify(model)} ${what}; there are ${names} (docs/simulator.md)`);
+}
+
+function annotationOf({ url, title, start, end }: Citation): Annotation {
+  return create(AnnotationSchema, { startIndex: start, endIndex: end, source: { case: "url", value: { url, title } } });
 }

@@ -40,8 +40,18 @@ export interface ErrorStep {
   readonly retryAfter?: string;
 }
 
+/** What a part of a text refers to. */
+export interface Citation {
+  readonly url: string;
+  readonly title: string;
+  /** Code points of the step's text, the end exclusive. */
+  readonly start: number;
+  readonly end: number;
+}
+
 export type ScriptStep =
-  | { readonly is: "text" | "refusal"; readonly text: string; readonly newBlock: boolean }
+  | { readonly is: "text"; readonly text: string; readonly newBlock: boolean; readonly citations: readonly Citation[] }
+  | { readonly is: "refusal"; readonly text: string; readonly newBlock: boolean }
   | {
       readonly is: "reasoning";
       readonly text: string;
@@ -112,6 +122,16 @@ const step = object({
   text: string(),
   reasoning: string(),
   refusal: string(),
+  citations: list(
+    object({
+      url: required(string({ min: 1 })),
+      title: required(string()),
+      start: required(integer(0, 1_000_000)),
+      end: required(integer(0, 1_000_000)),
+    }),
+    1,
+    100,
+  ),
   new_block: flag,
   signature: either(string({ min: 1 }), flag),
   redacted: flag,
@@ -161,6 +181,7 @@ const actions = ["text", "reasoning", "refusal", "tool_call", "parallel", "delay
 /** Which other members go with an action. */
 const companions: Readonly<Record<string, readonly (typeof actions)[number][]>> = {
   new_block: ["text", "reasoning", "refusal"],
+  citations: ["text"],
   signature: ["reasoning"],
   redacted: ["reasoning"],
   bytes: ["fault"],
@@ -201,7 +222,7 @@ export function readScript(value: unknown, text: string = JSON.stringify(value))
 
 /** A script that says one text. */
 export function textScript(text: string): Script {
-  return scriptOf([{ is: "text", text, newBlock: false }]);
+  return scriptOf([{ is: "text", text, newBlock: false, citations: [] }]);
 }
 
 export function scriptOf(list: readonly ScriptStep[], rest: Partial<Script> = {}): Script {
@@ -296,8 +317,14 @@ function readStep(value: JsonStep, path: string): ScriptStep {
   }
   switch (action) {
     case "text":
+      return {
+        is: action,
+        text: String(value.text),
+        newBlock: value.new_block === true,
+        citations: (value.citations as Citation[] | undefined) ?? [],
+      };
     case "refusal":
-      return { is: action, text: String(value[action]), newBlock: value.new_block === true };
+      return { is: action, text: String(value.refusal), newBlock: value.new_block === true };
     case "reasoning":
       return {
         is: action,

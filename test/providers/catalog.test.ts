@@ -52,6 +52,13 @@ describe("createCatalog", () => {
     expect(catalog.find("nobody's")).toEqual([]);
   });
 
+  test("a name that begins with a provider's is that provider's, whoever claims it", () => {
+    const claims = (model: string) => model.startsWith("x-");
+    const catalog = createCatalog([offering("b", () => [], { claims }), offering("x-eu", () => [])]);
+    expect(catalog.find("x-eu/large")).toEqual([]);
+    expect(catalog.find("x-us/large")).toEqual([{ provider: "b", model: "x-us/large" }]);
+  });
+
   test("a failure removes nothing and is told once", async () => {
     let fails = false;
     const told: string[] = [];

@@ -42,13 +42,17 @@ export interface GatewayOptions {
   readonly config?: { readonly providers?: object; readonly [section: string]: unknown };
   readonly corsOrigins?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** The same, for what depends on the simulator's address. */
+  readonly configure?: (sim: SimServer) => GatewayOptions["config"];
   /** Settings of the three providers, for example timeouts. */
   readonly upstream?: object;
 }
 
 /** Configured providers of the three wire formats, all in front of one simulator. */
-export async function startGateway({ config = {}, corsOrigins = [], env = {}, upstream = {} }: GatewayOptions = {}): Promise<Gateway> {
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const { corsOrigins = [], env = {}, upstream = {} } = options;
   const sim = await startSim({ port: 0 });
+  const config = { ...options.config, ...options.configure?.(sim) };
   const directory = mkdtempSync(join(tmpdir(), "dragoman-story-"));
   const file = join(directory, "dragoman.json");
   const { server = {}, providers = {}, ...rest } = config as { server?: object; providers?: object };

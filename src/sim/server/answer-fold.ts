@@ -1,6 +1,6 @@
 /** The moves of an answer, added up for its buffered form. */
 import type { BlockWord } from "../compose.ts";
-import type { FinishWord } from "../script.ts";
+import type { Citation, FinishWord } from "../script.ts";
 import type { ContentMove } from "./wire.ts";
 
 export interface FoldedBlock {
@@ -11,6 +11,7 @@ export interface FoldedBlock {
   hidden: boolean;
   signature: string | undefined;
   redacted: boolean;
+  citations: readonly Citation[];
   incomplete: boolean;
 }
 
@@ -31,12 +32,22 @@ export class AnswerFold {
       candidate.stopSequence = move.stopSequence;
     } else if (move.is === "open") {
       const { kind, id, name } = move;
-      candidate.blocks[move.block] = { kind, id, name, text: "", hidden: false, signature: undefined, redacted: false, incomplete: false };
+      candidate.blocks[move.block] = {
+        kind,
+        id,
+        name,
+        text: "",
+        hidden: false,
+        signature: undefined,
+        redacted: false,
+        citations: [],
+        incomplete: false,
+      };
     } else {
       const block = this.block(move.candidate, move.block);
       if (move.is === "close") {
-        const { signature, redacted, incomplete } = move;
-        Object.assign(block, { signature, redacted, incomplete });
+        const { signature, redacted, citations, incomplete } = move;
+        Object.assign(block, { signature, redacted, citations, incomplete });
       } else if (move.hidden) block.hidden = true;
       else block.text += move.text;
     }

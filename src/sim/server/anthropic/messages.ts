@@ -1,6 +1,6 @@
 /** Anthropic Messages, as it answers. */
 import type { Counts } from "../../compose.ts";
-import type { FinishWord } from "../../script.ts";
+import type { Citation, FinishWord } from "../../script.ts";
 import type { JsonObject } from "../../shape.ts";
 import { AnswerFold, type FoldedBlock } from "../answer-fold.ts";
 import { newId } from "../ids.ts";
@@ -84,7 +84,8 @@ class MessagesWriter implements AnswerWriter {
 
   #close(block: FoldedBlock, index: number): Frame[] {
     const stop = frame("content_block_stop", { index });
-    if (block.kind !== "reasoning") return [stop];
+    if (block.kind !== "reasoning")
+      return [...block.citations.map((one) => delta(index, { type: "citations_delta", citation: citationOf(one, block.text) })), stop];
     if (block.redacted) {
       return [frame("content_block_start", { index, content_block: { type: "redacted_thinking", data: block.signature ?? "" } }), stop];
     }
@@ -152,9 +153,19 @@ function emptyBlock({ kind, id, name }: FoldedBlock): JsonObject {
   return kind === "call" ? { type: "tool_use", id, name, input: {} } : { type: "text", text: "" };
 }
 
-function wholeBlock({ kind, id, name, text, signature, redacted }: FoldedBlock): JsonObject {
+/** https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool: what a search's result is cited by. */
+function citationOf({ url, title, start, end }: Citation, text: string): JsonObject {
+  const citedText = [...text].slice(start, end).join("");
+  const encryptedIndex = Buffer.from(url).toString("base64");
+  return { type: "web_search_result_location", url, title, cited_text: citedText, encrypted_index: encryptedIndex };
+}
+
+function wholeBlock({ kind, id, name, text, signature, redacted, citations }: FoldedBlock): JsonObject {
   if (kind === "call") return { type: "tool_use", id, name, input: readInput(text) };
-  if (kind !== "reasoning") return { type: "text", text };
+  if (kind !== "reasoning")
+    return citations.length === 0
+      ? { type: "text", text }
+      : { type: "text", text, citations: citations.map((one) => citationOf(one, text)) };
   return redacted ? { type: "redacted_thinking", data: signature ?? "" } : { type: "thinking", thinking: text, signature: signature ?? "" };
 }
 

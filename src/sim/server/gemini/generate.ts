@@ -56,9 +56,11 @@ class GenerateWriter implements AnswerWriter {
   /** The last chunk of each candidate waits, to carry the usage. */
   #last: JsonObject[] = [];
   #echoed = false;
+  readonly #logprobs: boolean;
 
   constructor(reading: Reading) {
     this.#reading = reading;
+    this.#logprobs = (reading.body.generationConfig as { responseLogprobs?: boolean } | undefined)?.responseLogprobs === true;
   }
 
   begin(): Frame[] {
@@ -74,7 +76,9 @@ class GenerateWriter implements AnswerWriter {
       const parts = signature === undefined ? [{ text: "" }] : [{ text: "", thoughtSignature: signature }];
       const text = this.#fold.candidates[move.candidate]?.blocks.findLast(({ kind }) => kind === "text");
       if (text !== undefined) this.#carry(move.candidate, text);
-      this.#last.push({ content: { parts, role: "model" }, finishReason: finishWords[move.reason], index: move.candidate });
+      const folded = this.#fold.candidates[move.candidate];
+      const grounding = folded === undefined ? {} : groundingOf(folded);
+      this.#last.push({ content: { parts, role: "model" }, finishReason: finishWords[move.reason], index: move.candidate, ...grounding });
       return [];
     }
     const block = this.#fold.block(move.candidate, move.block);
@@ -89,7 +93,8 @@ class GenerateWriter implements AnswerWriter {
       return [];
     }
     if (move.is === "open" || move.hidden) return [];
-    return [this.#chunk(move.candidate, block.kind === "reasoning" ? { text: move.text, thought: true } : { text: move.text })];
+    if (block.kind === "reasoning") return [this.#chunk(move.candidate, { text: move.text, thought: true })];
+    return [this.#chunk(move.candidate, { text: move.text }, this.#logprobs ? { logprobsResult: logprobsOf([move.text]) } : {})];
   }
 
   end(usage: JsonObject | undefined): Frame[] {
@@ -134,13 +139,21 @@ class GenerateWriter implements AnswerWriter {
     return block.kind === "reasoning" ? { text: block.text, thought: true } : { text: block.text, ...signed };
   }
 
-  #candidate({ blocks, finish }: FoldedCandidate, index: number): JsonObject {
+  #candidate(candidate: FoldedCandidate, index: number): JsonObject {
+    const { blocks, finish } = candidate;
     const shown = blocks.filter(({ kind, text }) => kind === "call" || text !== "");
-    return { content: { parts: shown.map((block) => this.#part(block)), role: "model" }, finishReason: finishWords[finish], index };
+    const text = shown.flatMap((block) => (block.kind === "text" ? [block.text] : [])).join("");
+    return {
+      content: { parts: shown.map((block) => this.#part(block)), role: "model" },
+      finishReason: finishWords[finish],
+      index,
+      ...groundingOf(candidate),
+      ...(this.#logprobs && text !== "" ? { logprobsResult: logprobsOf([...text.matchAll(/[\s\S]{1,4}/gu)].map(([token]) => token)) } : {}),
+    };
   }
 
-  #chunk(index: number, part: JsonObject): Frame {
-    return this.#frame({ candidates: [{ content: { parts: [part], role: "model" }, index }] });
+  #chunk(index: number, part: JsonObject, beside: JsonObject = {}): Frame {
+    return this.#frame({ candidates: [{ content: { parts: [part], role: "model" }, index, ...beside }] });
   }
 
   #frame(data: JsonObject): Frame {
@@ -148,6 +161,34 @@ class GenerateWriter implements AnswerWriter {
     this.#echoed = true;
     return { data: { ...data, modelVersion: this.#reading.model, responseId: this.#id, ...echo } };
   }
+}
+
+/** https://ai.google.dev/gemini-api/docs/google-search: offsets are bytes, and sources are named by their place in a list. */
+function groundingOf({ blocks }: FoldedCandidate): JsonObject {
+  const cited = blocks.flatMap((block) => block.citations.map((citation) => ({ citation, block })));
+  if (cited.length === 0) return {};
+  const bytes = (text: string, codePoints: number) => Buffer.byteLength([...text].slice(0, codePoints).join(""));
+  const parts = blocks.filter(({ kind, text }) => kind === "call" || text !== "");
+  return {
+    groundingMetadata: {
+      groundingChunks: cited.map(({ citation: { url, title } }) => ({ web: { uri: url, title } })),
+      groundingSupports: cited.map(({ citation: { start, end }, block }, place) => ({
+        segment: {
+          partIndex: parts.indexOf(block),
+          startIndex: bytes(block.text, start),
+          endIndex: bytes(block.text, end),
+          text: [...block.text].slice(start, end).join(""),
+        },
+        groundingChunkIndices: [place],
+      })),
+    },
+  };
+}
+
+/** The same token always gets the same probability. */
+function logprobsOf(tokens: readonly string[]): JsonObject {
+  const chosen = tokens.map((token) => ({ token, tokenId: token.codePointAt(0) ?? 0, logProbability: -(token.length / 8) }));
+  return { chosenCandidates: chosen, topCandidates: chosen.map((one) => ({ candidates: [one] })) };
 }
 
 /** Arguments that are no JSON object (a script may write such) come as the vendor would never write them. */

@@ -1,6 +1,6 @@
 /** OpenAI Chat Completions, as it answers. */
 import type { Counts } from "../../compose.ts";
-import type { FinishWord } from "../../script.ts";
+import type { Citation, FinishWord } from "../../script.ts";
 import type { JsonObject } from "../../shape.ts";
 import { tokensOf } from "../../tokens.ts";
 import { AnswerFold, type FoldedCandidate } from "../answer-fold.ts";
@@ -81,7 +81,10 @@ class ChatWriter implements AnswerWriter {
       frames.push(this.#chunk(move.candidate, { role: "assistant", content: "", refusal: null }));
     }
     if (move.is === "finish") return [...frames, this.#chunk(move.candidate, {}, finishWords[move.reason])];
-    if (move.is === "close") return frames;
+    if (move.is === "close") {
+      const annotations = move.citations.map(annotationOf);
+      return annotations.length === 0 ? frames : [...frames, this.#chunk(move.candidate, { annotations })];
+    }
     const block = this.#fold.block(move.candidate, move.block);
     const index = callIndex(candidate, move.block);
     if (move.is === "open") {
@@ -157,7 +160,7 @@ class ChatWriter implements AnswerWriter {
         role: "assistant",
         content: joined("text"),
         refusal: joined("refusal"),
-        annotations: [],
+        annotations: text("text").flatMap(({ citations }) => citations.map(annotationOf)),
         ...(reasoning === null ? {} : { reasoning_content: reasoning }),
         ...(calls.length === 0 ? {} : { tool_calls: calls }),
       },
@@ -167,6 +170,10 @@ class ChatWriter implements AnswerWriter {
       finish_reason: finishWords[finish],
     };
   }
+}
+
+function annotationOf({ url, title, start, end }: Citation): JsonObject {
+  return { type: "url_citation", url_citation: { start_index: start, end_index: end, url, title } };
 }
 
 /** Calls are counted from 0 per choice. */

@@ -1,0 +1,59 @@
+/** The wire formats that upstreams speak, each a provider in front of one simulator. */
+import type { SimServer } from "../../src/sim/server/start-sim.ts";
+import type { AnswerFact } from "./dialect.ts";
+import type { Received } from "./scene.ts";
+import { readAnthropic } from "./upstream-anthropic.ts";
+import { readGemini } from "./upstream-gemini.ts";
+import { readChat, readResponses } from "./upstream-openai.ts";
+import { type Json, object } from "./upstream-view.ts";
+
+export interface Upstream {
+  /** The wire format. */
+  readonly name: string;
+  /** The configured provider's name. */
+  readonly provider: string;
+  /** The provider's configuration. */
+  configure(sim: SimServer, key: string): object;
+  /** Reads what the simulator recorded. */
+  read(body: Json): Received;
+  /** What its answers never say. */
+  readonly lacks: ReadonlySet<AnswerFact | "signatures">;
+}
+
+const all: readonly Upstream[] = [
+  {
+    name: "openai-chat",
+    provider: "chat",
+    configure: ({ url }, key) => ({ type: "openai", base_url: `${url}/v1`, api_key: `sk-${key}` }),
+    read: readChat,
+    lacks: new Set(["signatures"]),
+  },
+  {
+    name: "openai-responses",
+    provider: "answers",
+    configure: ({ url }, key) => ({ type: "openai-responses", base_url: `${url}/v1`, api_key: `sk-${key}` }),
+    read: readResponses,
+    lacks: new Set(["candidates"]),
+  },
+  {
+    name: "anthropic-messages",
+    provider: "claude",
+    configure: ({ url }, key) => ({ type: "anthropic", base_url: url, api_key: `sk-ant-${key}` }),
+    read: readAnthropic,
+    lacks: new Set(["refusal", "logprobs", "candidates", "reasoningTokens"]),
+  },
+  {
+    name: "gemini",
+    provider: "gem",
+    configure: ({ url }, key) => ({ type: "gemini", base_url: `${url}/v1beta`, api_key: `AIza-${key}` }),
+    read: readGemini,
+    lacks: new Set(["refusal", "cacheWrite"]),
+  },
+];
+
+export const upstreams = all.filter(({ name }) => name !== "openai-responses");
+
+/** What the simulator recorded last, in no vendor's words. */
+export function lastReceived({ read }: Upstream, sim: SimServer): Received {
+  return read(object(sim.requests().at(-1)?.body));
+}
