@@ -4,6 +4,7 @@ import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import { CountTokensRequestSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { CountTokensDialect } from "../core/dialect.ts";
+import type { JsonValue } from "../core/json.ts";
 import { nameClientPaths, withCall } from "./call.ts";
 import type { Answer, Exchange } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
@@ -19,13 +20,14 @@ const basisWords: Readonly<Partial<Record<UsageBasis, string>>> = {
 };
 
 /** Completes a request before it is counted, for example by what came before it. */
-export type CompleteRequest = (exchange: Exchange, request: GenerateRequest) => Promise<GenerateRequest>;
+export type CompleteRequest = (exchange: Exchange, request: GenerateRequest, body: JsonValue) => Promise<GenerateRequest>;
 
 export function answerCountTokens(dialect: CountTokensDialect, complete?: CompleteRequest): Answer {
   return async (exchange) => {
     const { request, response, surface, options } = exchange;
-    const read = dialect.readRequest(await readJsonBody(request, options.body), requestFacts(exchange));
-    const generate = complete === undefined ? read : await complete(exchange, read);
+    const body = await readJsonBody(request, options.body);
+    const read = dialect.readRequest(body, requestFacts(exchange));
+    const generate = complete === undefined ? read : await complete(exchange, read, body);
     const { attribution, options: callOptions } = generate;
     const facts = { operation: "count_tokens", dialect: dialect.name, attribution, options: callOptions } as const;
     await withCall(exchange, { ...facts, clientPath: dialect.clientPath }, async (call) => {

@@ -7,7 +7,7 @@ import { requestFacts } from "./generate.ts";
 import { readJsonBody } from "./read-body.ts";
 import { servingHeaders } from "./reply-headers.ts";
 
-export function answerEmbeddings<Rendering>(dialect: Omit<EmbedDialect<Rendering>, "writeError">): Answer {
+export function answerEmbeddings<Rendering>(dialect: EmbedDialect<Rendering>): Answer {
   return async (exchange) => {
     const { request, response, surface, options } = exchange;
     const { embed, rendering } = dialect.readRequest(await readJsonBody(request, options.body), requestFacts(exchange));

@@ -38,8 +38,9 @@ export interface Generation {
   readonly dialect: Dialect;
   /** As the client sent it; the dialect's writers get it back. */
   readonly read: DialectRequest;
-  /** What is run, where it is not `read.generate`. */
+  /** What is run, where it is not `read.generate`, and what its places are in `read.generate`. */
   readonly request?: GenerateRequest;
+  place?(path: string): string;
   readonly streams: boolean;
   /** The client's body, where a provider may send it as it is. */
   readonly body?: JsonValue;
@@ -76,7 +77,8 @@ export async function runGeneration(exchange: Exchange, generation: Generation):
   const { dialect, read, streams, observer } = generation;
   const { attribution, options } = read.generate;
   const operation = streams ? "generate" : "complete";
-  const facts = { operation, dialect: dialect.name, attribution, options, clientPath: dialect.clientPath } as const;
+  const clientPath = (path: string) => clientPathOf(generation, path);
+  const facts = { operation, dialect: dialect.name, attribution, options, clientPath } as const;
   const wire = wireOf(generation);
   await withCall(exchange, { ...facts, wire, stop: observer?.stop }, async (call) => {
     try {
@@ -89,10 +91,15 @@ export async function runGeneration(exchange: Exchange, generation: Generation):
   });
 }
 
+function clientPathOf({ dialect, read, place }: Generation, path: string): string {
+  const placed = place?.(path) ?? path;
+  return read.clientPath?.(placed) ?? dialect.clientPath(placed);
+}
+
 async function buffer({ response, surface, options }: Exchange, generation: Generation, call: Call): Promise<void> {
   const { dialect, read, request = read.generate, answerFacts, observer } = generation;
   const { response: answer, raw } = await options.operations.complete(request, call);
-  nameClientPaths(call, dialect.clientPath);
+  nameClientPaths(call, (path) => clientPathOf(generation, path));
   const body = raw ?? dialect.writeResponse(answer, answerFacts, read);
   if (typeof body === "string") await observer?.keep(body, answer);
   sendJson(response, 200, servingHeaders(call, surface, answer.started), body);
@@ -110,7 +117,7 @@ async function stream({ response, surface, options }: Exchange, generation: Gene
       if (seen !== undefined) await seen;
       if (!response.headersSent) {
         relayed = batch.raw !== undefined;
-        nameClientPaths(call, dialect.clientPath);
+        nameClientPaths(call, (path) => clientPathOf(generation, path));
         const headers = servingHeaders(call, surface, startedOf(batch));
         response.writeHead(200, { ...headers, ...streamHeaders, "content-type": writer.contentType ?? eventStream });
       }
@@ -125,7 +132,7 @@ async function stream({ response, surface, options }: Exchange, generation: Gene
     const error = GatewayError.from(thrown);
     if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
     await observer?.fail(error);
-    pump.end(writer.error(inWordsOf(error, dialect.clientPath)));
+    pump.end(writer.error(inWordsOf(error, (path) => clientPathOf(generation, path))));
   }
 }
 

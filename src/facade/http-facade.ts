@@ -5,12 +5,12 @@
 import { requireScope } from "../core/access.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
-import { ulid } from "../core/id.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { FacadeOptions } from "./endpoint.ts";
 import { createEndpoints } from "./endpoints.ts";
 import { headerOf, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
 import { createPathMatcher, type MatchPath } from "./match-path.ts";
+import { newIds } from "./reply-headers.ts";
 import { sendError } from "./send-error.ts";
 import { surfaceOf } from "./surface.ts";
 
@@ -38,9 +38,6 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
   } catch (thrown) {
     const error = GatewayError.from(thrown);
     if (error.reason === "internal") options.log.error("the facade failed", { path, error });
-    const requestId = ulid(options.clock.wall());
-    const sent = headerOf(request, "x-request-id");
-    const clientRequestId = sent !== undefined && /^[\x21-\x7e]{1,128}$/.test(sent) ? sent : requestId;
-    sendError(response, surface, error, { requestId, clientRequestId });
+    sendError(response, surface, error, newIds(request, options.clock.wall()));
   }
 }

@@ -2,13 +2,24 @@
 import type { Started } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
+import { ulid } from "../core/id.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
+import { headerOf, type NodeRequest } from "./exchange.ts";
 import type { Surface } from "./surface.ts";
 
 export type HeaderMap = Record<string, string>;
 
+type CallIds = Pick<Call, "requestId" | "clientRequestId">;
+
+/** The ids of an answer that no call stands behind. */
+export function newIds(request: NodeRequest, wall: number): CallIds {
+  const requestId = ulid(wall);
+  const sent = headerOf(request, "x-request-id");
+  return { requestId, clientRequestId: sent !== undefined && /^[\x21-\x7e]{1,128}$/.test(sent) ? sent : requestId };
+}
+
 /** Known as soon as there is a call; present on errors too. */
-export function callHeaders({ requestId, clientRequestId }: Pick<Call, "requestId" | "clientRequestId">, surface: Surface): HeaderMap {
+export function callHeaders({ requestId, clientRequestId }: CallIds, surface: Surface): HeaderMap {
   const headers: HeaderMap = { "x-request-id": clientRequestId, "x-dragoman-request-id": requestId };
   if (surface.requestIdHeader !== undefined) headers[surface.requestIdHeader] = requestId;
   return headers;

@@ -1,6 +1,8 @@
 /** A family of paths with its own envelope of errors and names of headers (surfaces.md 2.1 and 2.7). */
+import { anthropicMessagesDialect } from "../codecs/anthropic-messages/index.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
 import type { Dialect } from "../core/dialect.ts";
+import { writeOpenAiError } from "../core/openai-error.ts";
 import { headerOf, type NodeRequest } from "./exchange.ts";
 
 export interface Surface extends Pick<Dialect, "writeError"> {
@@ -10,11 +12,11 @@ export interface Surface extends Pick<Dialect, "writeError"> {
   readonly requestIdHeader?: string;
 }
 
-export const openAiSurface: Surface = { name: "v1", writeError: openAiChatDialect.writeError };
+export const openAiSurface: Surface = { name: "v1", writeError: writeOpenAiError };
 
 export const anthropicSurface: Surface = {
   name: "v1",
-  writeError: openAiChatDialect.writeError,
+  writeError: anthropicMessagesDialect.writeError,
   requestIdHeader: "request-id",
 };
 

@@ -29,10 +29,12 @@ const requestHeaders = [
   ],
   ...["x-api-key", "x-goog-api-key", "api-key", "x-dragoman-api-key", "x-dragoman-cache-control"],
   ...["openai-organization", "openai-project", "openai-beta", "anthropic-version", "anthropic-beta", "x-goog-api-client"],
-  ...["anthropic-dangerous-direct-browser-access", "x-grpc-web", "x-user-agent", "grpc-timeout"],
-  ...["arch", "lang", "os", "package-version", "retry-count", "runtime", "runtime-version", "timeout", "helper-method"].map(
-    (n) => `x-stainless-${n}`,
-  ),
+  ...["anthropic-dangerous-direct-browser-access", "anthropic-workspace-id", "anthropic-user-profile-id"],
+  ...["x-goog-user-project", "x-server-timeout", "x-grpc-web", "x-user-agent", "grpc-timeout"],
+  ...[
+    ...["arch", "lang", "os", "package-version", "retry-count", "runtime", "runtime-version", "timeout"],
+    ...["helper", "helper-method", "poll-helper", "custom-poll-interval"],
+  ].map((n) => `x-stainless-${n}`),
   ...[
     "request-id",
     "user-id",
@@ -54,7 +56,7 @@ const requestHeaders = [
 /** Browsers take `*` in this list only without credentials, and not in every version: so by name. */
 const answerHeaders = [
   ...["request-id", "error-reason", "translation", "provider", "node", "used-fallback", "cache-hit", "cache-status", "cascade-step"],
-  ...["action", "rollout-state", "cost-usd", "buffered"],
+  ...["action", "rollout-state", "cost-usd", "buffered", "usage-basis"],
 ].map((name) => `x-dragoman-${name}`);
 
 const otherAnswerHeaders = [
@@ -70,7 +72,8 @@ export function createCors({ origins, inboundHeaders }: CorsOptions): Cors {
   // Connect sends the trailers of a unary call as headers.
   const exposed = [...cors.exposedHeaders, ...answerHeaders, ...otherAnswerHeaders, "trailer-x-dragoman-translation"];
   const exposedHeaders = list(exposed);
-  const allowedMethods = list(cors.allowedMethods, (name) => name.toUpperCase());
+  // Stored answers can be deleted.
+  const allowedMethods = list([...cors.allowedMethods, "HEAD", "DELETE"], (name) => name.toUpperCase());
 
   return (request, response) => {
     const { origin } = request.headers;

@@ -1,5 +1,6 @@
 /** OpenAI Embeddings: the dialect that clients speak, and the codec of upstreams that speak it. */
 import type { EmbedCodec, EmbedDialect } from "../../core/dialect.ts";
+import { writeOpenAiError } from "../../core/openai-error.ts";
 import { clientPath } from "./client-path.ts";
 import type { OpenAiEmbeddingsQuirks } from "./quirks.ts";
 import { readError } from "./read-error.ts";
@@ -11,13 +12,13 @@ import { writeResponse } from "./write-response.ts";
 
 export type { OpenAiEmbeddingsQuirks } from "./quirks.ts";
 
-/** Failures are in the envelope of OpenAI's other endpoints. */
 export const openAiEmbeddingsDialect = {
   name: format,
   readRequest,
   writeResponse,
+  writeError: writeOpenAiError,
   clientPath,
-} satisfies Omit<EmbedDialect<Encoding>, "writeError">;
+} satisfies EmbedDialect<Encoding>;
 
 /** `quirks` say how the server differs from OpenAI; without them it is OpenAI itself. */
 export function createOpenAiEmbeddingsCodec(quirks: OpenAiEmbeddingsQuirks = {}): EmbedCodec {
