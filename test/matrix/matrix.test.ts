@@ -17,7 +17,7 @@ import { createRpcClient } from "./dialect-rpc.ts";
 import { type Cell, isChange, judge, type Outcome } from "./judge.ts";
 import { type Finding, summarize, writeManual } from "./report.ts";
 import { type Answer, CannotSay, type Scene } from "./scene.ts";
-import { lastReceived, type Upstream, upstreams } from "./upstreams.ts";
+import { lastReceived, providersOf, type Upstream, upstreams } from "./upstreams.ts";
 
 const manual = join(import.meta.dirname, "../../docs/translation.md");
 
@@ -28,16 +28,7 @@ const findings: Finding[] = [];
 let asked = 0;
 
 beforeAll(async () => {
-  gateway = await startGateway({
-    configure: (sim) => ({
-      providers: Object.fromEntries(
-        upstreams.flatMap(({ provider, configure }) => [
-          [provider, configure(sim, "matrix-0001")],
-          [`${provider}-refused`, configure(sim, "bad-matrix-0002")],
-        ]),
-      ),
-    }),
-  });
+  gateway = await startGateway({ configure: (sim) => ({ providers: providersOf(sim) }) });
 });
 
 afterAll(async () => {

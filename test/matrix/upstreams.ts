@@ -57,3 +57,13 @@ export const upstreams = all.filter(({ name }) => name !== "openai-responses");
 export function lastReceived({ read }: Upstream, sim: SimServer): Received {
   return read(object(sim.requests().at(-1)?.body));
 }
+
+/** Configuration of all of them, and of each once more with a key that the vendor refuses. */
+export function providersOf(sim: SimServer): Record<string, object> {
+  return Object.fromEntries(
+    upstreams.flatMap(({ provider, configure }) => [
+      [provider, configure(sim, "matrix-0001")],
+      [`${provider}-refused`, configure(sim, "bad-matrix-0002")],
+    ]),
+  );
+}
