@@ -68,7 +68,7 @@ export function clientPath(path: string): string {
 }
 
 function writePath(path: string, layout: Layout): string {
-  const message = /^messages\[(\d+)\](?:\.parts\[(\d+)\](.*))?$/.exec(path);
+  const message = /^messages\[(\d+)\](?:\.parts\[(\d+)\])?(.*)$/.exec(path);
   if (message !== null) return writeMessagePath(Number(message[1]), message[2], message[3] ?? "", layout);
   const tool = /^(tools\[\d+\])\.(?:(?:function|custom|hosted)(?:\.|$))?(.*)$/.exec(path);
   if (tool !== null) {
@@ -89,7 +89,7 @@ function writeMessagePath(message: number, part: string | undefined, member: str
   const isSystem = message < layout.systemMessages;
   const index = isSystem ? undefined : message - layout.systemMessages;
   const owner = index === undefined ? "system" : `messages[${index}]`;
-  if (part === undefined) return owner;
+  if (part === undefined) return owner + member;
   const content = index === undefined ? owner : `${owner}.content`;
   if (layout.isString(index)) return content;
   return writeBlockPath(`${content}[${part}]`, member);
