@@ -17,7 +17,10 @@ export interface Frame {
 export interface SseRecord {
   /** Undefined where there is nothing to dispatch. */
   readonly frame: Frame | undefined;
-  /** The very text, from the end of the record before to the end of the empty line. */
+  /**
+   * The very text, from the end of the record before to the end of the empty line. The LF of a CRLF that was cut in two
+   * comes by itself.
+   */
   readonly source: string;
 }
 
@@ -95,7 +98,14 @@ export class SseReader {
     /** Where the text begins that no record has yet. */
     let kept = 0;
     if (this.#afterCr && text !== "") {
-      if (text.charCodeAt(0) === 0x0a) start = 1;
+      if (text.charCodeAt(0) === 0x0a) {
+        start = 1;
+        // The rest of the line end that ended a record, which is out.
+        if (records !== undefined && this.#pending === "") {
+          records.push({ frame: undefined, source: "\n" });
+          kept = 1;
+        }
+      }
       this.#afterCr = false;
     }
     const hasCr = text.includes("\r");

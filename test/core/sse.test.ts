@@ -29,6 +29,36 @@ describe("SseReader", () => {
     expect(readAll(...[...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(frames);
   });
 
+  test("records put together are the bytes that came, for every cut", () => {
+    const bytes = Buffer.from(`${stream}\n\n: ping\n\n`);
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const reader = new SseReader();
+      const records = [bytes.subarray(0, cut), bytes.subarray(cut)].flatMap((chunk) => reader.readRecords(chunk));
+      expect(records.map(({ source }) => source).join("")).toBe(bytes.toString());
+      expect(records.flatMap(({ frame }) => frame ?? [])).toEqual([...frames, { event: "", data: "cut off" }]);
+      expect(reader.isBetweenRecords).toBe(true);
+    }
+  });
+
+  test("a comment of its own is a record at once; half a record or half a character is none", () => {
+    const reader = new SseReader();
+    expect(reader.readRecords(Buffer.from(": ping\n\n"))).toEqual([{ frame: undefined, source: ": ping\n\n" }]);
+    expect(reader.isBetweenRecords).toBe(true);
+    expect(reader.readRecords(Buffer.from("data: a\n"))).toEqual([]);
+    expect(reader.isBetweenRecords).toBe(false);
+    expect(reader.readRecords(Buffer.from("\n"))).toEqual([{ frame: { event: "", data: "a" }, source: "data: a\n\n" }]);
+    reader.readRecords(Uint8Array.of(0xc3));
+    expect(reader.isBetweenRecords).toBe(false);
+  });
+
+  test("comments of a record that never ends are not kept for ever", () => {
+    const reader = new SseReader();
+    const comment = Buffer.from(`: ${"x".repeat(4 << 20)}\n`);
+    expect(() => {
+      for (let count = 0; count < 10; count++) reader.readRecords(comment);
+    }).toThrow("longer than 16777216 characters");
+  });
+
   test("any text survives any chunking", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "grapheme" })), fc.array(fc.nat({ max: 40 })), (texts, cuts) => {

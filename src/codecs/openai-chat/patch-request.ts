@@ -30,9 +30,9 @@ export function patchRequest(
   const report = new TranslationReport(format);
   if (!quirks.unpairedToolCalls) refuseUnpaired(request.messages, report);
   const patched: WritableObject = { ...(body as WritableObject), model: target.model, stream };
-  for (const name of Object.keys(patched)) if (isKept(name)) delete patched[name];
   const user = request.attribution?.endUserId ?? "";
   if (quirks.sendUser !== undefined && user !== "") patched[quirks.sendUser] = user;
+  for (const name of Object.keys(patched)) if (isKept(name) && !(name === quirks.sendUser && user !== "")) delete patched[name];
   if (!stream || quirks.streamOptions === false) delete patched.stream_options;
   else patched.stream_options = { ...(isJsonObject(body.stream_options) ? body.stream_options : {}), include_usage: true };
   return { path: quirks.path ?? path, headers: {}, body: writeJson(patched), report };

@@ -145,9 +145,7 @@ class ChatAnswerRelay implements AnswerRelay {
     if (!isJsonObject(chunk)) return source;
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
     const hidesUsage = !this.#includeUsage && Object.hasOwn(chunk, "usage");
-    // A line feed may belong to the record before, whose line end was cut in two.
-    const lead = source.startsWith("\n") ? "\n" : "";
-    if (hidesUsage && chunk.usage !== null && choices.length === 0) return lead;
+    if (hidesUsage && chunk.usage !== null && choices.length === 0) return "";
     let isChanged = hidesUsage;
     const written = choices.map((choice, position) => {
       if (!isJsonObject(choice)) return choice as Writable;
@@ -159,7 +157,7 @@ class ChatAnswerRelay implements AnswerRelay {
     if (!isChanged) return source;
     const whole: WritableObject = { ...(chunk as WritableObject), choices: written };
     if (hidesUsage) delete whole.usage;
-    return `${lead}data: ${writeJson(whole)}\n\n`;
+    return `data: ${writeJson(whole)}\n\n`;
   }
 
   #rewriteChoice(choice: JsonObject, candidate: number, delta: Delta = emptyDelta): WritableObject | undefined {
