@@ -1,5 +1,6 @@
 /** Places in the core request in the words of a messages request. */
 import { isJsonObject, type JsonObject } from "../../core/json.ts";
+import { betasHeader, betasMember } from "./wire.ts";
 
 const topLevel: Readonly<Record<string, string>> = {
   "sampling.max_output_tokens": "max_tokens",
@@ -19,6 +20,7 @@ const topLevel: Readonly<Record<string, string>> = {
   cache: "cache_control",
   "cache.automatic": "cache_control",
   "cache.ttl_seconds": "cache_control.ttl",
+  [betasMember]: betasHeader,
 };
 
 /** What follows a part, by its beginning; the longest first. The kind of the part has no name of its own in a block. */

@@ -55,7 +55,7 @@ export function recordsOf(text: string): WireRecord[] {
     .split("\n\n")
     .filter((frame) => frame !== "")
     .map((frame) => {
-      const match = /^event: (.+)\ndata: (.+)$/.exec(frame);
+      const match = /^event: ([^\n]+)\ndata: ([^\n]+)$/.exec(frame);
       if (match === null) throw new Error(`no record: ${frame}`);
       const data = JSON.parse(match[2] ?? "") as WireRecord;
       if (data.type !== match[1]) throw new Error(`record ${match[1]} has the type ${data.type}`);

@@ -464,6 +464,7 @@ describe("places in the core request", () => {
     ["cache.ttl_seconds", "cache_control.ttl"],
     ["attribution.end_user_id", "metadata.user_id"],
     ["container", "container"],
+    ["betas", "anthropic-beta"],
   ])("%s is %s", (path, expected) => {
     expect(client(undefined, path)).toBe(expected);
   });

@@ -9,6 +9,7 @@ import {
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { CallState } from "../../../src/codecs/anthropic-messages/call-state.ts";
+import { createAnthropicMessagesCodec } from "../../../src/codecs/anthropic-messages/index.ts";
 import { GatewayError } from "../../../src/core/error.ts";
 import { problemsOf } from "./validity.ts";
 import {
@@ -20,6 +21,7 @@ import {
   result,
   resultPart,
   system,
+  targetWith,
   text,
   user,
   type Written,
@@ -581,6 +583,17 @@ describe("cache markers", () => {
     expect(problemsOf(written.json)).toEqual([]);
   });
 
+  test("what extras say beside a marker stays with it, and goes with it", () => {
+    const extrasJson = { "anthropic-messages": '{"cache_control":{"scope":"global"}}' };
+    const part = (value: string) => text(value, { cache: { ttlSeconds: 3600 }, extrasJson });
+    const written = write({ messages: [system(part("s")), user(...["a", "b", "c", "d"].map(part))] });
+    expect([...(written.json.system ?? []), ...(written.json.messages[0]?.content ?? [])].map((block) => block.cache_control)).toEqual([
+      { scope: "global", type: "ephemeral", ttl: "1h" },
+      undefined,
+      ...Array(3).fill({ scope: "global", type: "ephemeral", ttl: "1h" }),
+    ]);
+  });
+
   test("the fifth: the last of tools and system stay, then the latest", () => {
     const written = write({
       tools: [
@@ -645,5 +658,20 @@ describe("strict mode", () => {
       "sampling.temperature",
       "prediction",
     ]);
+  });
+});
+
+describe("content by address", () => {
+  const { takesUrl } = createAnthropicMessagesCodec();
+
+  test.each([
+    ["https://a.example/i.png", "image", {}, true],
+    ["https://a.example/d.pdf", "file", {}, true],
+    ["https://a.example/i.png", "image", { imageUrls: false }, false],
+    ["http://a.example/i.png", "image", {}, false],
+    ["gs://bucket/i.png", "image", {}, false],
+    ["https://a.example/v.mp4", "video", {}, false],
+  ] as const)("%s as %s, with %j: %s", (url, kind, traits, taken) => {
+    expect(takesUrl?.(url, kind, targetWith(traits))).toBe(taken);
   });
 });
