@@ -169,7 +169,8 @@ export class OutputMeter {
     const final = complete || (this.#finished && this.#final);
     const outputKnown = said?.outputTokens !== undefined && (final || said.outputTokens >= this.#estimate.count);
     if (usage.inputTokens !== undefined && outputKnown) {
-      usage.basis = UsageBasis.PROVIDER;
+      // Another gateway says itself where it counted or estimated.
+      if (usage.basis === UsageBasis.UNSPECIFIED) usage.basis = UsageBasis.PROVIDER;
       return usage;
     }
     usage.inputTokens ??= estimateInput(request);

@@ -5,16 +5,20 @@ import type { Provider } from "../core/provider.ts";
 import { Secret } from "../core/secret.ts";
 import { anthropic } from "./anthropic.ts";
 import { azureOpenAi } from "./azure-openai.ts";
+import { bedrock } from "./bedrock.ts";
 import { compatible } from "./compatible.ts";
+import { dragoman } from "./dragoman.ts";
 import { gemini } from "./gemini.ts";
+import { geminiGrpc } from "./gemini-grpc.ts";
 import { createLocalEmbeddings } from "./local-embeddings.ts";
 import { openai } from "./openai.ts";
 import type { ProviderDependencies, ProviderKind, ProviderSettings } from "./provider-kind.ts";
+import { xaiGrpc } from "./xai.ts";
 
 export type { ProviderDependencies, ProviderSettings } from "./provider-kind.ts";
 
 const kinds: ReadonlyMap<string, ProviderKind> = new Map(
-  [openai, anthropic, gemini, azureOpenAi, ...compatible].map((kind) => [kind.type, kind]),
+  [openai, anthropic, gemini, bedrock, azureOpenAi, ...compatible, dragoman, geminiGrpc, xaiGrpc].map((kind) => [kind.type, kind]),
 );
 
 /** Not reached by HTTP: the embedding model in this process. */
@@ -39,7 +43,7 @@ export function createProvider(settings: ProviderSettings, dependencies: Provide
     throw new Error(
       `type: ${JSON.stringify(type)} is not known${meant === undefined ? "" : `, did you mean ${JSON.stringify(meant)}?`}; any server that speaks OpenAI's format is openai-compatible`,
     );
-  if (settings.baseUrl === undefined && kind.baseUrl === undefined) throw new Error(`base_url: is required for type ${type}`);
+  const baseUrl = settings.baseUrl ?? vendorUrl(settings, kind);
   if (settings.apiKey === undefined && kind.needsKey && settings.baseUrl === undefined && !hasCredential(settings, kind)) {
     throw new Error(
       `api_key: is required for type ${type}${kind.keyVariables.length > 0 ? ` (in the environment: ${kind.keyVariables.join(" or ")})` : ""}`,
@@ -52,7 +56,7 @@ export function createProvider(settings: ProviderSettings, dependencies: Provide
   }
   return kind.create({
     settings,
-    baseUrl: readBaseUrl(settings.baseUrl ?? kind.baseUrl ?? ""),
+    baseUrl: readBaseUrl(baseUrl),
     credential: settings.apiKey === undefined ? undefined : { ...kind.credential, secret: settings.apiKey },
     // A host that the configuration names is allowed by that; a vendor's own name must not lead inside.
     allowPrivate: settings.baseUrl !== undefined || kind.local === true,
@@ -60,8 +64,23 @@ export function createProvider(settings: ProviderSettings, dependencies: Provide
   });
 }
 
-/** A credential may stand among the headers, under another scheme. */
+/** Region names, which become part of an address. */
+const regionShape = /^[a-z0-9-]{1,63}$/;
+
+/** The vendor's own address. Throws Error where settings are missing for it, or of no use to it. */
+function vendorUrl({ region }: ProviderSettings, { type, baseUrl, regionalBaseUrl, regionVariables = [] }: ProviderKind): string {
+  if (regionalBaseUrl === undefined) {
+    if (baseUrl === undefined) throw new Error(`base_url: is required for type ${type}`);
+    return baseUrl;
+  }
+  if (region === undefined) throw new Error(`region: is required for type ${type} (in the environment: ${regionVariables.join(" or ")})`);
+  if (!regionShape.test(region)) throw new Error(`region: ${JSON.stringify(region)} is no region; write for example eu-central-1`);
+  return regionalBaseUrl(region);
+}
+
+/** An access key, or a credential among the headers, under another scheme. */
 function hasCredential(settings: ProviderSettings, kind: ProviderKind): boolean {
+  if (kind.accessKeyVariables !== undefined && settings.accessKeyId !== undefined) return true;
   return Object.keys(settings.headers ?? {}).some((header) => ["authorization", kind.credential.header].includes(header.toLowerCase()));
 }
 
@@ -77,25 +96,46 @@ function readBaseUrl(text: string): URL {
 }
 
 /** Providers that the environment enables: one for every vendor whose key, or for local servers base URL, is set. */
-export function settingsFromEnvironment(env: Readonly<Record<string, string | undefined>>): ProviderSettings[] {
+export function settingsFromEnvironment(env: Environment): ProviderSettings[] {
   return [...kinds.values()].flatMap((kind) => {
-    const key = first(env, kind.keyVariables);
-    const baseUrl = first(env, kind.baseUrlVariables);
-    const enabled = kind.needsKey ? key !== undefined : baseUrl !== undefined;
-    if (!enabled || (baseUrl ?? kind.baseUrl) === undefined) return [];
-    const apiVersion = first(env, kind.apiVersionVariables ?? []);
-    return [
-      {
-        name: kind.type,
-        ...(key === undefined ? {} : { apiKey: new Secret(key) }),
-        ...(baseUrl === undefined ? {} : { baseUrl }),
-        ...(apiVersion === undefined ? {} : { apiVersion }),
-      },
-    ];
+    const settings = settingsOfKind(kind, env);
+    const { apiKey, accessKeyId, secretAccessKey, baseUrl, region } = settings;
+    const hasKey = apiKey !== undefined || (accessKeyId !== undefined && secretAccessKey !== undefined);
+    const enabled = kind.needsKey ? hasKey : baseUrl !== undefined;
+    const hasAddress = (baseUrl ?? kind.baseUrl) !== undefined || (kind.regionalBaseUrl !== undefined && region !== undefined);
+    return enabled && hasAddress ? [settings] : [];
   });
 }
 
-function first(env: Readonly<Record<string, string | undefined>>, names: readonly string[]): string | undefined {
+/** What the environment says of a vendor, whether or not that is enough; undefined where the type is not known. */
+export function environmentOf(type: string, env: Environment): ProviderSettings | undefined {
+  const kind = kinds.get(type);
+  return kind === undefined ? undefined : settingsOfKind(kind, env);
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function settingsOfKind(kind: ProviderKind, env: Environment): ProviderSettings {
+  const { accessKeyVariables: access } = kind;
+  const read = (names: readonly string[] | undefined) => first(env, names ?? []);
+  const secret = (names: readonly string[] | undefined) => {
+    const value = read(names);
+    return value === undefined ? undefined : new Secret(value);
+  };
+  const settings = {
+    name: kind.type,
+    apiKey: secret(kind.keyVariables),
+    ...(access === undefined
+      ? {}
+      : { accessKeyId: secret([access.id]), secretAccessKey: secret([access.secret]), sessionToken: secret([access.sessionToken]) }),
+    baseUrl: read(kind.baseUrlVariables),
+    region: read(kind.regionVariables),
+    apiVersion: read(kind.apiVersionVariables),
+  };
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as unknown as ProviderSettings;
+}
+
+function first(env: Environment, names: readonly string[]): string | undefined {
   for (const name of names) {
     const value = env[name]?.trim();
     if (value !== undefined && value !== "") return value;
