@@ -20,7 +20,7 @@ import { createOperations } from "./pipeline/operations.ts";
 import { createCatalog } from "./providers/catalog.ts";
 import { type DiscoveredServer, discoverLocalServers, wellKnownServers } from "./providers/discovery.ts";
 import { createLocalEmbeddings, localEmbeddingsAvailable } from "./providers/local-embeddings.ts";
-import { createProvider, type ProviderSettings, providerTypes, settingsFromEnvironment } from "./providers/registry.ts";
+import { createProvider, environmentOf, type ProviderSettings, providerTypes, settingsFromEnvironment } from "./providers/registry.ts";
 import { createRouter } from "./routing/router.ts";
 import { HealthTable } from "./rpc/health-table.ts";
 import { createRpcHandler } from "./rpc/rpc-handler.ts";
@@ -185,7 +185,7 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ 
     notes.set(found.name, "key in the environment");
   }
   for (const [name, entry] of Object.entries(config.providers)) {
-    const inherited = settings.get(name);
+    const inherited = settings.get(name) ?? ((entry.type ?? name) === name ? environmentOf(name, env) : undefined);
     settings.delete(name);
     if (!entry.enabled) continue;
     settings.set(name, settingsOf(name, entry, inherited));
@@ -223,7 +223,10 @@ function settingsOf(name: string, entry: ProviderConfig, inherited: ProviderSett
   return {
     name,
     type: entry.type ?? inherited?.type,
-    apiKey: entry.api_key ?? inherited?.apiKey,
+    // An access key that was configured is not to lose against a key that happens to be in the environment.
+    apiKey: entry.api_key ?? (entry.access_key_id === undefined ? inherited?.apiKey : undefined),
+    ...accessKeyOf(entry, inherited),
+    region: entry.region ?? inherited?.region,
     baseUrl: entry.base_url ?? inherited?.baseUrl,
     apiVersion: entry.api_version ?? inherited?.apiVersion,
     headers: mapValues(entry.headers, (value) => value.reveal()),
@@ -235,6 +238,17 @@ function settingsOf(name: string, entry: ProviderConfig, inherited: ProviderSett
       totalMs: entry.total_timeout_seconds * 1_000,
     },
     poolSize: entry.pool_size,
+  };
+}
+
+/** From one place: halves of two keys are no key. */
+function accessKeyOf(entry: ProviderConfig, inherited: ProviderSettings | undefined): Partial<ProviderSettings> {
+  const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken } = entry;
+  if (accessKeyId !== undefined || secretAccessKey !== undefined) return { accessKeyId, secretAccessKey, sessionToken };
+  return {
+    accessKeyId: inherited?.accessKeyId,
+    secretAccessKey: inherited?.secretAccessKey,
+    sessionToken: sessionToken ?? inherited?.sessionToken,
   };
 }
 

@@ -86,6 +86,14 @@ const provider = z.strictObject({
   api_key: secretText
     .optional()
     .describe("The credential: a reference to a variable or file:/path; by default from the vendor's usual variable"),
+  access_key_id: secretText.optional().describe("For AWS: id of the access key that signs requests; by default AWS_ACCESS_KEY_ID"),
+  secret_access_key: secretText.optional().describe("For AWS: the access key itself; by default AWS_SECRET_ACCESS_KEY"),
+  session_token: secretText.optional().describe("For AWS: token of a temporary access key; by default AWS_SESSION_TOKEN"),
+  region: z
+    .string()
+    .regex(/^[a-z0-9-]{1,63}$/, "is no region; write it as in eu-central-1")
+    .optional()
+    .describe("For AWS: where the models run; by default AWS_REGION or AWS_DEFAULT_REGION"),
   base_url: baseUrl.optional().describe("Where its API is, with the version's path, as in http://10.0.0.5:8000/v1"),
   headers: z.record(headerName, headerValue).default({}).describe("Further headers of every request; their values are treated as secrets"),
   api_version: z.string().min(1).optional().describe("Version that the vendor wants named"),

@@ -11,6 +11,7 @@ import { GatewayError } from "../core/error.ts";
 import { type EventBatch, startedEvent } from "../core/event.ts";
 import { JsonError, type JsonValue, parseJson, upstreamJsonLimits } from "../core/json.ts";
 import type { Provider } from "../core/provider.ts";
+import type { Secret } from "../core/secret.ts";
 import { SseReader } from "../core/sse.ts";
 import type { ModelTraits, Target } from "../core/target.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
@@ -44,6 +45,8 @@ export interface HttpProviderOptions {
   readonly writePath?: ((path: string, target: Target) => string) | undefined;
   /** Headers that depend on the whole request, such as a signature over it; they win over all others. */
   readonly sign?: ((request: SignedRequest) => Promise<Readonly<Record<string, string>>>) | undefined;
+  /** What `sign` signs with, so that it is kept out of errors. */
+  readonly secrets?: readonly Secret[] | undefined;
   readonly listing?: ModelListing | undefined;
   readonly traits: (model: string) => ModelTraits;
   readonly claims?: ((model: string) => boolean) | undefined;
@@ -116,7 +119,8 @@ class HttpUpstream {
     this.#client = options.client;
     this.#prefix = options.baseUrl.pathname.replace(/\/+$/, "");
     const configured = readConfiguredHeaders(options.headers ?? {});
-    this.#redactor = new Redactor([...(options.credential === undefined ? [] : [options.credential.secret]), ...headerSecrets(configured)]);
+    const credentials = options.credential === undefined ? [] : [options.credential.secret];
+    this.#redactor = new Redactor([...credentials, ...(options.secrets ?? []), ...headerSecrets(configured)]);
     if (options.credential !== undefined && Object.hasOwn(configured, options.credential.header)) {
       throw new Error(`headers.${options.credential.header}: the api_key is sent in this header; set one of the two`);
     }

@@ -16,6 +16,12 @@ export interface ProviderSettings {
   /** Vendor; defaults to the name. */
   readonly type?: string | undefined;
   readonly apiKey?: Secret | undefined;
+  /** For vendors that sign requests with an access key: AWS. */
+  readonly accessKeyId?: Secret | undefined;
+  readonly secretAccessKey?: Secret | undefined;
+  readonly sessionToken?: Secret | undefined;
+  /** For vendors with an address in each region: `eu-central-1`. */
+  readonly region?: string | undefined;
   /** Needed where the vendor has no address of its own. Naming a host here allows exactly that host, private or not. */
   readonly baseUrl?: string | undefined;
   /** Sent with every request. */
@@ -40,12 +46,33 @@ export interface ProviderDependencies {
   readonly clock?: Clock | undefined;
 }
 
+/** A key that signs requests and is not sent itself. */
+export interface AccessKey {
+  readonly id: Secret;
+  readonly secret: Secret;
+  readonly sessionToken: Secret | undefined;
+}
+
+/** Undefined where there is none. Throws Error where half of it is missing. */
+export function readAccessKey({ accessKeyId: id, secretAccessKey: secret, sessionToken }: ProviderSettings): AccessKey | undefined {
+  if (id === undefined && secret === undefined && sessionToken === undefined) return undefined;
+  if (id === undefined) throw new Error("access_key_id: is required with secret_access_key and session_token");
+  if (secret === undefined) throw new Error("secret_access_key: is required with access_key_id");
+  return { id, secret, sessionToken };
+}
+
 /** A vendor. */
 export interface ProviderKind {
   /** What `type` says. */
   readonly type: string;
   /** Absent: `base_url` must be configured. */
   readonly baseUrl?: string;
+  /** The vendor's address in a region. */
+  readonly regionalBaseUrl?: (region: string) => string;
+  /** Environment variables that hold a region, best first. */
+  readonly regionVariables?: readonly string[];
+  /** Environment variables that hold an access key, for vendors that take one. */
+  readonly accessKeyVariables?: { readonly id: string; readonly secret: string; readonly sessionToken: string };
   /** Environment variables that hold the key, best first. */
   readonly keyVariables: readonly string[];
   /** Environment variables that hold a base URL, best first. */
