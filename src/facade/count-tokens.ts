@@ -4,7 +4,6 @@ import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import { CountTokensRequestSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { CountTokensDialect } from "../core/dialect.ts";
-import type { JsonValue } from "../core/json.ts";
 import { nameClientPaths, withCall } from "./call.ts";
 import type { Answer, Exchange } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
@@ -19,26 +18,30 @@ const basisWords: Readonly<Partial<Record<UsageBasis, string>>> = {
   [UsageBasis.ESTIMATED]: "estimated",
 };
 
-/** Completes a request before it is counted, for example by what came before it. */
-export type CompleteRequest = (exchange: Exchange, request: GenerateRequest, body: JsonValue) => Promise<GenerateRequest>;
-
-export function answerCountTokens(dialect: CountTokensDialect, complete?: CompleteRequest): Answer {
+export function answerCountTokens(dialect: CountTokensDialect): Answer {
   return async (exchange) => {
-    const { request, response, surface, options } = exchange;
-    const body = await readJsonBody(request, options.body);
-    const read = dialect.readRequest(body, requestFacts(exchange));
-    const generate = complete === undefined ? read : await complete(exchange, read, body);
-    const { attribution, options: callOptions } = generate;
-    const facts = { operation: "count_tokens", dialect: dialect.name, attribution, options: callOptions } as const;
-    await withCall(exchange, { ...facts, clientPath: dialect.clientPath }, async (call) => {
-      const count = await options.operations.countTokens(create(CountTokensRequestSchema, { generate }), call);
-      // Where no attempt was made, only the answer holds the notes.
-      if (call.translation.length === 0) call.translation.push(...count.translation);
-      nameClientPaths(call, dialect.clientPath);
-      const served = { provider: count.provider, usedFallback: false, node: count.provider };
-      const headers = servingHeaders(call, surface, served);
-      headers["x-dragoman-usage-basis"] = basisWords[count.basis] ?? "unknown";
-      sendJson(response, 200, headers, dialect.writeResponse(count));
-    });
+    const body = await readJsonBody(exchange.request, exchange.options.body);
+    await runCount(exchange, dialect, dialect.readRequest(body, requestFacts(exchange)));
   };
+}
+
+/** `place` says what a place in `generate` is in what the client sent. */
+export async function runCount(
+  exchange: Exchange,
+  dialect: CountTokensDialect,
+  generate: GenerateRequest,
+  place: (path: string) => string = (path) => path,
+): Promise<void> {
+  const { response, surface, options } = exchange;
+  const clientPath = (path: string) => dialect.clientPath(place(path));
+  const facts = { operation: "count_tokens", dialect: dialect.name, attribution: generate.attribution, clientPath } as const;
+  await withCall(exchange, { ...facts, options: generate.options }, async (call) => {
+    const count = await options.operations.countTokens(create(CountTokensRequestSchema, { generate }), call);
+    // Where no attempt was made, only the answer holds the notes.
+    if (call.translation.length === 0) call.translation.push(...count.translation);
+    nameClientPaths(call, clientPath);
+    const headers = servingHeaders(call, surface, { provider: count.provider, usedFallback: false, node: count.provider });
+    headers["x-dragoman-usage-basis"] = basisWords[count.basis] ?? "unknown";
+    sendJson(response, 200, headers, dialect.writeResponse(count));
+  });
 }

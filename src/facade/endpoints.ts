@@ -1,17 +1,21 @@
 /** Everything that is mounted, a line each. */
 import { anthropicCountTokensDialect, anthropicMessagesDialect } from "../codecs/anthropic-messages/index.ts";
+import { geminiBatchEmbedDialect, geminiCountTokensDialect, geminiDialect, geminiEmbedDialect } from "../codecs/gemini/index.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
 import { openAiEmbeddingsDialect } from "../codecs/openai-embeddings/index.ts";
+import type { Scope } from "../core/call.ts";
+import { GatewayError } from "../core/error.ts";
 import { anthropicModels } from "./anthropic-models.ts";
 import { answerCountTokens } from "./count-tokens.ts";
 import { answerEmbeddings } from "./embeddings.ts";
-import type { Answer, Endpoint } from "./endpoint.ts";
+import type { Answer, Endpoint, Exchange } from "./endpoint.ts";
 import { answerGenerate } from "./generate.ts";
 import { googleModels } from "./google-models.ts";
 import { answerModel, answerModelList } from "./models.ts";
 import { openAiModels } from "./openai-models.ts";
-import { anthropicSurface } from "./surface.ts";
+import { anthropicSurface, googleVerbs } from "./surface.ts";
 
+/** Of several that match a path, the first counts. */
 export function createEndpoints(): readonly Endpoint[] {
   return [
     post("/v1/chat/completions", "chat", answerGenerate(openAiChatDialect, { usesDefaultStream: true })),
@@ -32,15 +36,33 @@ export function createEndpoints(): readonly Endpoint[] {
         answerModel(() => googleModels),
       ),
     ]),
+    ...["/v1", "/v1beta", "/v1beta1"].flatMap((version) => geminiVerbs(`${version}/models/{model+}`)),
   ];
 }
 
-const sharedModels = ({ surface }: { surface: unknown }) => (surface === anthropicSurface ? anthropicModels : openAiModels);
+function geminiVerbs(model: string): readonly Endpoint[] {
+  return [
+    post(`${model}:generateContent`, "chat", answerGenerate(geminiDialect, { stream: false })),
+    post(`${model}:streamGenerateContent`, "chat", answerGenerate(geminiDialect, { stream: true })),
+    post(`${model}:countTokens`, "chat", answerCountTokens(geminiCountTokensDialect)),
+    post(`${model}:embedContent`, "embed", answerEmbeddings(geminiEmbedDialect)),
+    post(`${model}:batchEmbedContents`, "embed", answerEmbeddings(geminiBatchEmbedDialect)),
+    post(`${model}:{verb}`, "chat", refuseVerb),
+  ];
+}
 
-function get(path: string, scope: Endpoint["scope"], answer: Answer): Endpoint {
+/** A path of models takes GET too, so an unknown verb would be told to use that. */
+async function refuseVerb({ params }: Exchange): Promise<void> {
+  const { verb = "" } = params;
+  throw new GatewayError("route_not_found", `models have no method "${verb.slice(0, 64)}"; there are ${[...googleVerbs].join(", ")}`);
+}
+
+const sharedModels = ({ surface }: Exchange) => (surface === anthropicSurface ? anthropicModels : openAiModels);
+
+function get(path: string, scope: Scope, answer: Answer): Endpoint {
   return { method: "GET", path, scope, answer };
 }
 
-function post(path: string, scope: Endpoint["scope"], answer: Answer): Endpoint {
+function post(path: string, scope: Scope, answer: Answer): Endpoint {
   return { method: "POST", path, scope, answer };
 }
