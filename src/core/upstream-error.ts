@@ -88,7 +88,7 @@ const contextCodes: ReadonlySet<string> = new Set([
 ]);
 /** How vendors without a code say that the input does not fit. */
 const contextText =
-  /maximum context length|context (?:window|length|size) (?:exceeded|of|limit)|exceeds?(?: the)?(?: model'?s?)?(?: maximum| available)? context|prompt is too long|input is too long|(?:input )?token count[^.]{0,40}exceeds/i;
+  /maximum context length|context (?:window|length|size) (?:exceeded|of|limit)|exceeds?(?: the)?(?: model'?s?)?(?: maximum| available)? context|prompt is too long|input is too long|too many tokens|(?:input )?token count[^.]{0,40}exceeds/i;
 
 /** The one way to make an error of a provider's refusal or failure. */
 export function upstreamError(facts: UpstreamFailureFacts): GatewayError {
@@ -136,6 +136,8 @@ function judge(facts: UpstreamFailureFacts, status: number, { message: text, cod
       return { reason: "too_large", message: `the request is too large for ${who}${because}`, retryable: false };
     case 401:
     case 403:
+    // Cohere's word for a token that is not valid.
+    case 498:
       // The vendor's text is about the gateway's credential: nothing for the caller.
       return { reason: "provider_error", message: `${who} refused the gateway's credential or permission`, retryable: false };
     case 402:

@@ -256,21 +256,6 @@ export const compatibleVendors: readonly CompatibleVendor[] = [
     quirks: { maxTokensField: "max_completion_tokens", developerRole: true },
   },
   {
-    type: "cohere",
-    baseUrl: "https://api.cohere.ai/compatibility/v1",
-    keys: ["COHERE_API_KEY", "CO_API_KEY"],
-    listPath: null,
-    embeddings: { tokens: false, maxInputs: 96 },
-    claims: /^(?:command-|c4ai-|embed-(?:v4|english|multilingual))[^/:]*$/,
-    // https://docs.cohere.com/docs/compatibility-api
-    quirks: {
-      developerRole: true,
-      maxStops: 5,
-      maxTemperature: 1,
-      refusedParameters: ["logit_bias", "top_logprobs", "store", "service_tier"],
-    },
-  },
-  {
     type: "ai21",
     baseUrl: "https://api.ai21.com/studio/v1",
     keys: ["AI21_API_KEY"],

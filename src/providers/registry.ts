@@ -6,19 +6,23 @@ import { Secret } from "../core/secret.ts";
 import { anthropic } from "./anthropic.ts";
 import { azureOpenAi } from "./azure-openai.ts";
 import { bedrock } from "./bedrock.ts";
+import { cohere } from "./cohere.ts";
 import { compatible } from "./compatible.ts";
 import { dragoman } from "./dragoman.ts";
 import { gemini } from "./gemini.ts";
 import { geminiGrpc } from "./gemini-grpc.ts";
 import { createLocalEmbeddings } from "./local-embeddings.ts";
-import { openai } from "./openai.ts";
+import { openai, openaiResponses } from "./openai.ts";
 import type { ProviderDependencies, ProviderKind, ProviderSettings } from "./provider-kind.ts";
 import { xaiGrpc } from "./xai.ts";
 
 export type { ProviderDependencies, ProviderSettings } from "./provider-kind.ts";
 
 const kinds: ReadonlyMap<string, ProviderKind> = new Map(
-  [openai, anthropic, gemini, bedrock, azureOpenAi, ...compatible, dragoman, geminiGrpc, xaiGrpc].map((kind) => [kind.type, kind]),
+  [openai, openaiResponses, anthropic, gemini, bedrock, azureOpenAi, cohere, ...compatible, dragoman, geminiGrpc, xaiGrpc].map((kind) => [
+    kind.type,
+    kind,
+  ]),
 );
 
 /** Not reached by HTTP: the embedding model in this process. */
