@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { Access } from "../core/access.ts";
-import type { Principal } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import { type Logger, silentLog } from "../core/log.ts";
+import { createPrincipal, type Principal } from "../core/principal.ts";
 import type { Secret } from "../core/secret.ts";
 import { exitCodes } from "../core/start-error.ts";
 import { digestOf, KeyFileError, principalOf, readKeyFile } from "./key-file.ts";
@@ -24,7 +24,7 @@ export interface AccessControl extends Access {
   close(): void;
 }
 
-const anonymous: Principal = { id: "anonymous", scopes: new Set(["*"]) };
+const anonymous: Principal = createPrincipal({ id: "anonymous", kind: "anonymous", scopes: new Set(["*"]) });
 
 /** Longer credentials are junk: no hash is spent on them. */
 const maxCredentialLength = 4_096;

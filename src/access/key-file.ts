@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { minApiKeyLength } from "../core/access.ts";
-import { type Principal, type Scope, scopes } from "../core/call.ts";
+import { type Scope, scopes } from "../core/call.ts";
+import { createPrincipal, type Principal } from "../core/principal.ts";
 import { StartError } from "../core/start-error.ts";
 
 /** What a key may do that names no scopes: everything a user does. */
@@ -24,7 +25,7 @@ export function digestOf(key: string): string {
 
 /** The principal of a key; its name says nothing about the key. */
 export function principalOf(digest: string, allowed: Iterable<Scope>): Principal {
-  return { id: `apikey:${digest.slice(0, 16)}`, scopes: new Set(allowed) };
+  return createPrincipal({ id: `apikey:${digest.slice(0, 16)}`, scopes: new Set(allowed) });
 }
 
 /** Principals by the digest of their key. Throws KeyFileError with every wrong line. `name` is the file's, for messages. */

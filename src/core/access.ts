@@ -1,6 +1,7 @@
 /** Who is calling: what the surfaces need of access. */
-import type { Principal, Scope } from "./call.ts";
+import type { Scope } from "./call.ts";
 import { GatewayError } from "./error.ts";
+import type { Principal } from "./principal.ts";
 
 /** Characters of an API key that somebody chose: shorter ones can be guessed. */
 export const minApiKeyLength = 16;

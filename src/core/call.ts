@@ -3,6 +3,7 @@ import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts"
 import type { Attempt, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import { GatewayError } from "./error.ts";
 import type { JsonObject } from "./json.ts";
+import type { Principal } from "./principal.ts";
 import type { Target } from "./target.ts";
 
 export type Operation = "generate" | "complete" | "embed" | "count_tokens" | "list_models";
@@ -29,13 +30,6 @@ export const scopes = [
 ] as const;
 
 export type Scope = (typeof scopes)[number];
-
-/** Who is calling, as decided by access. */
-export interface Principal {
-  /** Safe to log: never the credential. `anonymous` where auth is off. */
-  readonly id: string;
-  readonly scopes: ReadonlySet<Scope>;
-}
 
 /**
  * The client's request as it was sent, for a provider whose upstream speaks the same wire format: it may send the patched

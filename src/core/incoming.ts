@@ -1,6 +1,7 @@
 /** How a surface begins a call: from headers and a read request to a Call. Implemented by pipeline/call-starter.ts. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
-import type { Call, ClientWire, Operation, Principal } from "./call.ts";
+import type { Call, ClientWire, Operation } from "./call.ts";
+import type { Principal } from "./principal.ts";
 
 export interface IncomingCall {
   readonly operation: Operation;

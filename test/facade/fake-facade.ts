@@ -1,4 +1,5 @@
 /** The HTTP surfaces over a socket, with a pipeline that answers whatever a test says. */
+
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { create } from "@bufbuild/protobuf";
@@ -15,6 +16,7 @@ import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent 
 import { Fold } from "../../src/core/fold.ts";
 import { silentLog } from "../../src/core/log.ts";
 import type { Operations } from "../../src/core/operations.ts";
+import { createPrincipal } from "../../src/core/principal.ts";
 import { createHttpFacade } from "../../src/facade/http-facade.ts";
 import { createCallStarter } from "../../src/pipeline/call-starter.ts";
 import { listModels } from "../../src/pipeline/list-models.ts";
@@ -60,10 +62,10 @@ export async function startFacade({ generate = hello, operations, defaultStream 
     access: {
       enabled: keys !== undefined,
       authenticate(credential = "") {
-        if (keys === undefined) return { id: "anonymous", scopes: new Set(["*" as const]) };
+        if (keys === undefined) return createPrincipal({ id: "anonymous", scopes: new Set(["*" as const]) });
         const scopes = keys[credential];
         if (scopes === undefined) throw new GatewayError("unauthenticated", "the API key is missing or not valid");
-        return { id: `owner of ${credential}`, scopes: new Set(scopes) };
+        return createPrincipal({ id: `owner of ${credential}`, scopes: new Set(scopes) });
       },
     },
     starter: createCallStarter({ clock: systemClock, maxTimeoutMs: 10_000 }),

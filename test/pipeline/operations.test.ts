@@ -9,10 +9,12 @@ import { systemClock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent } from "../../src/core/event.ts";
 import type { CallOutcome } from "../../src/core/ledger.ts";
+import { createPrincipal } from "../../src/core/principal.ts";
 import type { Provider } from "../../src/core/provider.ts";
 import { createCallStarter } from "../../src/pipeline/call-starter.ts";
 import { createOperations } from "../../src/pipeline/operations.ts";
 import { createRouter } from "../../src/routing/router.ts";
+import { createMemorySignatures } from "../../src/stores/memory-signatures.ts";
 
 type Generate = (call: AttemptCall) => AsyncIterable<EventBatch>;
 
@@ -51,6 +53,7 @@ function harness(models: Record<string, Generate>, { maxQueue = 10 } = {}) {
     maxQueue,
     node: "",
     relay: true,
+    signatures: createMemorySignatures({ maxBytes: 1 << 20, maxCallBytes: 1 << 16, ttlMs: 60_000, clock: systemClock }),
   });
   return { operations, attempts, outcomes };
 }
@@ -68,7 +71,7 @@ function startCall({
     operation,
     surface: "rpc",
     dialect: "dragoman",
-    principal: { id: "tester", scopes: new Set(scopes) },
+    principal: createPrincipal({ id: "tester", scopes: new Set(scopes) }),
     header: (name) => headers[name],
     clientSignal: signal,
   });

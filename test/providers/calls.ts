@@ -1,9 +1,11 @@
 /** Calls, targets and requests for tests of providers. */
+
 import { create } from "@bufbuild/protobuf";
 import { type CallOptions, CallOptionsSchema } from "../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, GenerateRequestSchema, Role } from "../../gen/dragoman/v1/generate_pb.ts";
 import { AttemptSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { AttemptCall } from "../../src/core/call.ts";
+import { createPrincipal } from "../../src/core/principal.ts";
 import type { Target } from "../../src/core/target.ts";
 
 interface CallInit {
@@ -25,7 +27,7 @@ export function startCall({
     operation: buffered ? "complete" : "generate",
     surface: "rpc",
     dialect: "dragoman",
-    principal: { id: "anonymous", scopes: new Set(["*"]) },
+    principal: createPrincipal({ id: "anonymous", scopes: new Set(["*"]) }),
     signal,
     startedAt: performance.now(),
     deadline: performance.now() + 60_000,

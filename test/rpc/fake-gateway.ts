@@ -6,7 +6,7 @@ import { CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_servi
 import { ListModelsResponseSchema } from "../../gen/dragoman/v1/model_pb.ts";
 import { SettledSchema, TranslationAction } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Access } from "../../src/core/access.ts";
-import type { Call, Principal } from "../../src/core/call.ts";
+import type { Call } from "../../src/core/call.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import { type EventBatch, EventBuilder, finishedEvent, type GenerateEvent, settledEvent, startedEvent } from "../../src/core/event.ts";
@@ -14,6 +14,7 @@ import { Fold } from "../../src/core/fold.ts";
 import type { Logger } from "../../src/core/log.ts";
 import type { NodeHandler } from "../../src/core/node-handler.ts";
 import type { Operations } from "../../src/core/operations.ts";
+import { createPrincipal, type Principal } from "../../src/core/principal.ts";
 import { createCallStarter, inboundHeaders } from "../../src/pipeline/call-starter.ts";
 import { HealthTable } from "../../src/rpc/health-table.ts";
 import { createRpcHandler } from "../../src/rpc/rpc-handler.ts";
@@ -159,10 +160,10 @@ function fakeAccess(keys: readonly string[] | undefined): Access {
   return {
     enabled: keys !== undefined,
     authenticate(credential) {
-      if (keys === undefined) return { id: "anonymous", scopes };
+      if (keys === undefined) return createPrincipal({ id: "anonymous", scopes });
       if (credential === undefined || !keys.includes(credential))
         throw new GatewayError("unauthenticated", "the credential is missing or not valid");
-      return { id: `apikey:${keys.indexOf(credential)}`, scopes };
+      return createPrincipal({ id: `apikey:${keys.indexOf(credential)}`, scopes });
     },
   };
 }

@@ -15,6 +15,7 @@ import type { AttemptCall } from "../../src/core/call.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import type { EventBatch } from "../../src/core/event.ts";
 import { Fold } from "../../src/core/fold.ts";
+import { createPrincipal } from "../../src/core/principal.ts";
 import type { Target } from "../../src/core/target.ts";
 import { createSimProvider } from "../../src/sim/provider.ts";
 
@@ -31,7 +32,7 @@ function callOf(signal: AbortSignal = new AbortController().signal): AttemptCall
     operation: "generate",
     surface: "rpc",
     dialect: "dragoman",
-    principal: { id: "test", scopes: new Set() },
+    principal: createPrincipal({ id: "test", scopes: new Set() }),
     signal,
     startedAt: 0,
     deadline: Number.POSITIVE_INFINITY,
