@@ -21,10 +21,12 @@ import {
   finishReasons,
   formatName,
   madeIdPrefix,
+  mediaKindOf,
   membersText,
   numberMember,
   objectMember,
   objectsMember,
+  partType,
   signatureFamily,
   textMember,
   unknownMembers,
@@ -53,9 +55,6 @@ const dataFields: ReadonlySet<string> = new Set(["mimeType", "data"]);
 const fileMembers: ReadonlySet<string> = new Set(["fileData", "thoughtSignature"]);
 const fileFields: ReadonlySet<string> = new Set(["mimeType", "fileUri"]);
 const signatureMembers: ReadonlySet<string> = new Set(["thoughtSignature"]);
-/** Members that say something about a part, not what it is. */
-const sideMembers: ReadonlySet<string> = new Set(["thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"]);
-
 export class CandidateReader {
   readonly #candidate: number;
   readonly #builder: EventBuilder;
@@ -226,7 +225,7 @@ export class CandidateReader {
   /** The whole part without its signature, which is kept beside it so that it goes back only to who gave it. */
   #opaque(part: JsonObject): void {
     this.#endOpen();
-    const type = Object.keys(part).find((name) => !sideMembers.has(name)) ?? "part";
+    const type = partType(part);
     const dataJson = membersText(unknownMembers(part, signatureMembers));
     const opaque = { $typeName: "dragoman.v1.OpaquePart" as const, format: formatName, type, dataJson };
     const index = this.#builder.startBlock(this.#candidate, BlockKind.OPAQUE, { opaque });
@@ -267,10 +266,10 @@ export class CandidateReader {
   }
 }
 
+const blockKinds = { image: BlockKind.IMAGE, audio: BlockKind.AUDIO, video: BlockKind.VIDEO, file: BlockKind.FILE } as const;
+
 function mediaKind(mimeType: string): BlockKind {
-  if (mimeType.startsWith("image/")) return BlockKind.IMAGE;
-  if (mimeType.startsWith("audio/")) return BlockKind.AUDIO;
-  return mimeType.startsWith("video/") ? BlockKind.VIDEO : BlockKind.FILE;
+  return blockKinds[mediaKindOf(mimeType)];
 }
 
 /** `{chosenCandidates: [{token, tokenId, logProbability}], topCandidates: [{candidates: [...]}]}`, one of each per token. */

@@ -9,20 +9,9 @@ import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { CallState } from "./call-state.ts";
 import type { GeminiQuirks } from "./quirks.ts";
-import { formatName, methodPath, modelResource } from "./wire.ts";
+import { formatName, methodPath, modelResource, taskTypes } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeMedia } from "./write-media.ts";
-
-const taskTypes: Readonly<Partial<Record<EmbedTask, string>>> = {
-  [EmbedTask.SEARCH_QUERY]: "RETRIEVAL_QUERY",
-  [EmbedTask.SEARCH_DOCUMENT]: "RETRIEVAL_DOCUMENT",
-  [EmbedTask.SIMILARITY]: "SEMANTIC_SIMILARITY",
-  [EmbedTask.CLASSIFICATION]: "CLASSIFICATION",
-  [EmbedTask.CLUSTERING]: "CLUSTERING",
-  [EmbedTask.QUESTION_ANSWERING]: "QUESTION_ANSWERING",
-  [EmbedTask.FACT_VERIFICATION]: "FACT_VERIFICATION",
-  [EmbedTask.CODE_QUERY]: "CODE_RETRIEVAL_QUERY",
-};
 
 export function writeEmbedRequest(request: EmbedRequest, target: Target, quirks: GeminiQuirks): UpstreamEmbedRequest {
   const report = new TranslationReport(formatName);

@@ -3,13 +3,10 @@ import { type Media, MediaDetail } from "../../../gen/dragoman/v1/generate_pb.ts
 import { writeExtras } from "../../core/extras.ts";
 import type { WritableObject } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
-import { formatName, mediaResolutions } from "./wire.ts";
+import { filesUri, formatName, mediaResolutions, typeByExtension } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
 export type MediaKind = "image" | "audio" | "video" | "file";
-
-/** Where the Files API keeps what clients upload: https://ai.google.dev/api/files */
-const filesUri = "https://generativelanguage.googleapis.com/v1beta/";
 
 /** Media types that clients write in other ways; the API takes the registered ones. */
 const aliases: Readonly<Record<string, string>> = {
@@ -18,28 +15,6 @@ const aliases: Readonly<Record<string, string>> = {
   "audio/x-wav": "audio/wav",
   "audio/wave": "audio/wav",
   "audio/vnd.wave": "audio/wav",
-};
-
-/** By the end of an address, for what the API must be told the type of. */
-const typesByExtension: Readonly<Record<string, string>> = {
-  png: "image/png",
-  jpg: "image/jpeg",
-  jpeg: "image/jpeg",
-  gif: "image/gif",
-  webp: "image/webp",
-  heic: "image/heic",
-  pdf: "application/pdf",
-  txt: "text/plain",
-  html: "text/html",
-  csv: "text/csv",
-  json: "application/json",
-  wav: "audio/wav",
-  mp3: "audio/mpeg",
-  flac: "audio/flac",
-  ogg: "audio/ogg",
-  mp4: "video/mp4",
-  mov: "video/quicktime",
-  webm: "video/webm",
 };
 
 /** Undefined where the media is refused. */
@@ -96,8 +71,7 @@ function writeUrl(url: string, media: Media, path: string, context: WriteContext
 function fileData(fileUri: string, { mimeType }: Media, path: string, { report }: WriteContext): WritableObject {
   const said = registeredType(mimeType);
   if (said !== "") return { fileData: { mimeType: said, fileUri } };
-  const extension = /\.([a-z0-9]{2,5})(?:[?#]|$)/i.exec(fileUri)?.[1]?.toLowerCase() ?? "";
-  const guessed = typesByExtension[extension];
+  const guessed = typeByExtension(fileUri);
   if (guessed === undefined) return { fileData: { fileUri } };
   report.defaulted(`${path}.mime_type`, `${guessed}, by the end of the address`);
   return { fileData: { mimeType: guessed, fileUri } };

@@ -14,8 +14,22 @@ import { writeGenerationConfig } from "./write-config.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeToolChoice, writeTools } from "./write-tools.ts";
 
+/** A request's body, and what belongs to it. */
+export interface WrittenBody {
+  readonly body: WritableObject;
+  readonly report: TranslationReport;
+  readonly state: CallState;
+}
+
 /** Throws invalid_request where a JSON-valued field is no JSON. */
 export function writeRequest(request: GenerateRequest, target: Target, { stream }: WriteOptions, quirks: GeminiQuirks): UpstreamRequest {
+  const { body, report, state } = writeBody(request, target, quirks);
+  const path = stream ? `${methodPath(target.model, "streamGenerateContent")}?alt=sse` : methodPath(target.model, "generateContent");
+  return { path, headers: {}, body: writeJson(body), report, state };
+}
+
+/** What generating and counting send alike. Throws invalid_request where a JSON-valued field is no JSON. */
+export function writeBody(request: GenerateRequest, target: Target, quirks: GeminiQuirks): WrittenBody {
   const report = new TranslationReport(formatName);
   const state = new CallState();
   const context: WriteContext = { target, report, quirks, state };
@@ -32,8 +46,7 @@ export function writeRequest(request: GenerateRequest, target: Target, { stream 
   };
   writeCallFacts(request, body, context);
   writeExtras(body, request.extrasJson, formatName, "", report);
-  const path = stream ? `${methodPath(target.model, "streamGenerateContent")}?alt=sse` : methodPath(target.model, "generateContent");
-  return { path, headers: {}, body: writeJson(body), report, state };
+  return { body, report, state };
 }
 
 /** What is about the call, not about the conversation. */

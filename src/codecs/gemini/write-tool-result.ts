@@ -2,7 +2,7 @@
 import type { Part, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
-import { isJsonObject, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { isJsonObject, mergeExtras, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { formatName, madeIdPrefix } from "./wire.ts";
 import { tryParseJson, type WriteContext } from "./write-context.ts";
 import { writeMedia } from "./write-media.ts";
@@ -43,14 +43,16 @@ function readText({ part }: Part): string | undefined {
   return part.case === "text" || part.case === "refusal" ? part.value : undefined;
 }
 
-function writeContent({ part }: Part, path: string, context: WriteContext): WritableObject[] {
+function writeContent({ part, extrasJson }: Part, path: string, context: WriteContext): WritableObject[] {
   switch (part.case) {
     case "image":
     case "audio":
     case "video":
     case "file": {
       const written = writeMedia(part.value, part.case, path, context);
-      return written === undefined ? [] : [written];
+      if (written === undefined) return [];
+      mergeExtras(written, extrasJson[formatName]);
+      return [written];
     }
     default:
       context.report.dropped(path, "a result holds text and media");
