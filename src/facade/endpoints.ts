@@ -13,12 +13,22 @@ import { answerGenerate } from "./generate.ts";
 import { googleModels } from "./google-models.ts";
 import { answerModel, answerModelList } from "./models.ts";
 import { openAiModels } from "./openai-models.ts";
+import { answerInputTokens, answerResponses } from "./responses.ts";
+import { RunningResponses } from "./running-responses.ts";
+import { answerCancel, answerDelete, answerInputItems, answerRetrieve } from "./stored-responses.ts";
 import { anthropicSurface, googleVerbs } from "./surface.ts";
 
 /** Of several that match a path, the first counts. */
 export function createEndpoints(): readonly Endpoint[] {
+  const running = new RunningResponses();
   return [
     post("/v1/chat/completions", "chat", answerGenerate(openAiChatDialect, { usesDefaultStream: true })),
+    post("/v1/responses", "chat", answerResponses(running)),
+    post("/v1/responses/input_tokens", "chat", answerInputTokens),
+    get("/v1/responses/{id}", "chat", answerRetrieve(running)),
+    { method: "DELETE", path: "/v1/responses/{id}", scope: "chat", answer: answerDelete(running) },
+    post("/v1/responses/{id}/cancel", "chat", answerCancel(running)),
+    get("/v1/responses/{id}/input_items", "chat", answerInputItems(running)),
     post("/v1/messages", "chat", answerGenerate(anthropicMessagesDialect)),
     post("/v1/messages/count_tokens", "chat", answerCountTokens(anthropicCountTokensDialect)),
     post("/v1/embeddings", "embed", answerEmbeddings(openAiEmbeddingsDialect)),

@@ -15,6 +15,7 @@ import { writeResponse } from "./write-response.ts";
 
 export { answerId } from "./answer-object.ts";
 export type { OpenAiResponsesQuirks } from "./quirks.ts";
+export { keptUpstream } from "./rendering.ts";
 export { itemReferences, resolveItemReferences, responseOfItem, writeInputItems } from "./stored-items.ts";
 
 export const openAiResponsesDialect = {

@@ -61,6 +61,11 @@ export function createRendering(body: JsonObject, hasInstructions: boolean, reas
   };
 }
 
+/** The same request where the upstream keeps the answer, not the gateway: ids are the upstream's own then. */
+export function keptUpstream(request: DialectRequest): DialectRequest {
+  return { ...request, rendering: { ...renderingOf(request), isStored: false } satisfies ResponsesRendering };
+}
+
 /** Of a request that this dialect read. */
 export function renderingOf({ rendering }: Pick<DialectRequest, "rendering">): ResponsesRendering {
   return (rendering as ResponsesRendering | undefined) ?? none;
