@@ -4,6 +4,7 @@
  */
 import { createOpenAiChatCodec } from "../codecs/openai-chat/index.ts";
 import { createOpenAiEmbeddingsCodec } from "../codecs/openai-embeddings/index.ts";
+import { createOpenAiResponsesCodec } from "../codecs/openai-responses/index.ts";
 import { createTraits } from "./model-traits.ts";
 import { openAiModels } from "./openai-models.ts";
 import { createFromSetup, type ProviderKind } from "./provider-kind.ts";
@@ -28,6 +29,8 @@ export const azureOpenAi: ProviderKind = {
     return createFromSetup(setup, {
       baseUrl,
       codec: createOpenAiChatCodec({ sendUser: "user", ...quirks }),
+      // The dated versions put deployments into the path, where Responses has none.
+      ...(dated.test(apiVersion) ? {} : { otherCodecs: [createOpenAiResponsesCodec({ sendUser: "user", counting: false })] }),
       embedCodec: createOpenAiEmbeddingsCodec({ sendUser: true }),
       writePath: (path, { model }) => {
         if (dated.test(apiVersion)) return `/openai/deployments/${encodeURIComponent(model)}${path}?api-version=${apiVersion}`;

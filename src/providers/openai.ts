@@ -1,6 +1,7 @@
 /** OpenAI itself. https://platform.openai.com/docs/api-reference */
 import { createOpenAiChatCodec } from "../codecs/openai-chat/index.ts";
 import { createOpenAiEmbeddingsCodec } from "../codecs/openai-embeddings/index.ts";
+import { createOpenAiResponsesCodec } from "../codecs/openai-responses/index.ts";
 import { readOpenAiModels } from "./model-list.ts";
 import { createTraits } from "./model-traits.ts";
 import { openAiModels } from "./openai-models.ts";
@@ -20,9 +21,33 @@ export const openai: ProviderKind = {
   create: (setup) =>
     createFromSetup(setup, {
       codec: createOpenAiChatCodec({ sendUser: "user", ...setup.settings.quirks }),
+      otherCodecs: [createOpenAiResponsesCodec({ sendUser: "user" })],
       embedCodec: createOpenAiEmbeddingsCodec({ sendUser: true }),
       listing: { path: () => "/models", read: readOpenAiModels },
       traits: createTraits(openAiModels),
       claims: (model) => ownModels.test(model),
     }),
+};
+
+/**
+ * The same vendor, or a server like it, always asked in Responses: for models that speak nothing else, and for reasoning
+ * that clients of other dialects shall keep over their turns.
+ */
+export const openaiResponses: ProviderKind = {
+  type: "openai-responses",
+  baseUrl: "https://api.openai.com/v1",
+  // The key of the environment is that of type openai: one key makes one provider.
+  keyVariables: [],
+  baseUrlVariables: [],
+  needsKey: true,
+  credential: bearer,
+  create: (setup) => {
+    const { sendUser = "user", refusedParameters = [] } = setup.settings.quirks ?? {};
+    return createFromSetup(setup, {
+      codec: createOpenAiResponsesCodec({ sendUser, refusedParameters }),
+      embedCodec: createOpenAiEmbeddingsCodec({ sendUser: true }),
+      listing: { path: () => "/models", read: readOpenAiModels },
+      traits: createTraits(openAiModels),
+    });
+  },
 };
