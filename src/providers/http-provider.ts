@@ -92,12 +92,14 @@ const embedLanes = 4;
 export function createHttpProvider(options: HttpProviderOptions): Provider {
   const upstream = new HttpUpstream(options);
   const { codec, otherCodecs = [], embedCodec, listing, claims } = options;
+  // Any format that the vendor counts in will do: counts are of the call, not of its bytes.
+  const counter = [codec, ...otherCodecs].find((one) => one?.counting !== undefined);
   const choose = (call: AttemptCall, usual: UpstreamCodec) => otherCodecs.find(({ format }) => format === call.dialect) ?? usual;
   return {
     name: options.name,
     traits: options.traits,
     ...(codec === undefined ? {} : { generate: (request, target, call) => upstream.generate(choose(call, codec), request, target, call) }),
-    ...(codec?.counting === undefined ? {} : { countTokens: upstream.countTokensBy(codec.counting, codec) }),
+    ...(counter?.counting === undefined ? {} : { countTokens: upstream.countTokensBy(counter.counting, counter) }),
     ...(embedCodec === undefined ? {} : { embed: (request, target, call) => upstream.embed(embedCodec, request, target, call) }),
     ...(listing === undefined ? {} : { listModels: (signal) => upstream.listModels(listing, signal) }),
     ...(claims === undefined ? {} : { claims }),
