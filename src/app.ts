@@ -32,6 +32,7 @@ import type { ServerLimits } from "./server/limits.ts";
 import { createServer } from "./server/server.ts";
 import { createSimProvider } from "./sim/provider.ts";
 import { createMemoryResponses } from "./stores/memory-responses.ts";
+import { createMemorySignatures } from "./stores/memory-signatures.ts";
 import { version } from "./version.ts";
 
 export interface AppOptions {
@@ -95,6 +96,12 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     maxQueue: config.admission.max_queue,
     node: serverConfig.node ?? "",
     relay: config.facade.relay,
+    signatures: createMemorySignatures({
+      maxBytes: config.signatures.max_bytes,
+      maxCallBytes: config.signatures.max_call_bytes,
+      ttlMs: config.signatures.ttl_seconds * 1_000,
+      clock,
+    }),
   });
   const starter = createCallStarter({ clock, maxTimeoutMs: serverConfig.max_timeout_seconds * 1_000 });
   const health = new HealthTable();

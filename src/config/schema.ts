@@ -160,6 +160,12 @@ const json = z.strictObject({
   max_nodes: count(10, 100_000_000).default(200_000).describe("Most values in a request's JSON"),
 });
 
+const signatures = z.strictObject({
+  max_bytes: count(0, 4_294_967_296).default(33_554_432).describe("Most memory of all that is remembered"),
+  max_call_bytes: count(0, 16_777_216).default(262_144).describe("Largest reasoning that is kept for one tool call"),
+  ttl_seconds: seconds(1, 31_536_000).default(86_400).describe("How long it is kept since it was last used"),
+});
+
 function toggle(what: string) {
   return z.strictObject({ enabled: z.boolean().default(true).describe(what) });
 }
@@ -177,6 +183,7 @@ export const configSchema = z.strictObject({
   discovery: discovery.prefault({}).describe("Local servers that are found at start"),
   admission: admission.prefault({}).describe("How many calls are taken at once"),
   responses_store: responsesStore.prefault({}).describe("Answers of /v1/responses that clients ask to be stored"),
+  signatures: signatures.prefault({}).describe("Who signed reasoning and tool calls, remembered for clients that cannot say it"),
   facade: z
     .strictObject({
       default_stream: z.boolean().default(false).describe("Whether /v1/chat/completions streams where the request does not say"),

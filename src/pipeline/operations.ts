@@ -1,7 +1,7 @@
 /**
  * What runs for every operation, in order. Read this first.
  *
- *   Generate, Complete   observe -> admit -> attempt   (Complete folds the same events)
+ *   Generate, Complete   observe -> admit -> signatures -> attempt   (Complete folds the same events)
  *   Embed                observe -> admit -> attempt
  *   CountTokens          observe -> admit -> count
  *   ListModels           scope -> list
@@ -20,12 +20,14 @@ import { Fold } from "../core/fold.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { Operations } from "../core/operations.ts";
 import type { Router } from "../core/routing.ts";
+import type { SignatureStore } from "../core/signature-store.ts";
 import { estimateInput } from "../core/usage.ts";
 import { Admission, admitReply, admitStream } from "./admit.ts";
 import { attemptEmbed } from "./attempt-embed.ts";
 import { attemptGenerate } from "./attempt-generate.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
+import { rememberSignatures } from "./remember-signatures.ts";
 import { compose, type Step } from "./stage.ts";
 import { withoutWire } from "./without-wire.ts";
 
@@ -41,6 +43,7 @@ export interface PipelineOptions {
   readonly node: string;
   /** Whether clients that speak an upstream's own format get its bytes. */
   readonly relay: boolean;
+  readonly signatures: SignatureStore;
 }
 
 export interface Pipeline extends Operations {
@@ -55,6 +58,7 @@ export function createOperations(options: PipelineOptions): Pipeline {
       observeStream(options),
       ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
       admitStream(admission, "generate"),
+      rememberSignatures(options.signatures),
     ],
     attemptGenerate(options),
   );

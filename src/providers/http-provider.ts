@@ -5,7 +5,7 @@
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Model } from "../../gen/dragoman/v1/model_pb.ts";
-import { type AttemptCall, throwIfStopped } from "../core/call.ts";
+import { type AttemptCall, type ClientWire, throwIfStopped } from "../core/call.ts";
 import type { AnswerRelay, EmbedCodec, TokenCountCodec, UpstreamCodec, UpstreamRequest } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
 import { type EventBatch, startedEvent } from "../core/event.ts";
@@ -21,6 +21,7 @@ import { httpLimits } from "./http-limits.ts";
 import { isJson, isStream, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
 import type { ModelPage } from "./model-list.ts";
 import { Redactor } from "./redactor.ts";
+import { disownSignatures, refusesSignature } from "./refused-signatures.ts";
 import { cutFrames, cutRecords } from "./stream-cutter.ts";
 
 export interface HttpProviderOptions {
@@ -138,20 +139,36 @@ class HttpUpstream {
     throwIfStopped(call);
     const stream = !call.buffered;
     const wire = call.wire?.format === codec.format ? call.wire : undefined;
-    const patched = wire === undefined ? undefined : codec.relay?.patchRequest(request, wire, target, { stream });
-    const written = patched ?? codec.writeRequest(request, target, { stream });
-    settle(written, call);
+    let written = this.#write(codec, request, target, call, wire);
     if (call.options?.explain) {
       // A plan: the request was written, so the report is complete, and nothing is sent.
       yield { events: [startedEvent({})] };
       return;
     }
     const { streamType = eventStreamType } = codec;
-    const reply = await this.#post(written, target, call, call.signal, stream ? streamType : undefined);
-    if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
+    const post = () => this.#post(written, target, call, call.signal, stream ? streamType : undefined);
+    let reply = await post();
+    if (!isSuccess(reply.status)) {
+      const error = await this.#readError(reply, codec);
+      const disowned = refusesSignature(error) && call.options?.strict !== true ? disownSignatures(request) : undefined;
+      if (disowned === undefined) throw error;
+      call.translation.length = 0;
+      written = this.#write(codec, disowned, target, call, undefined);
+      reply = await post();
+      if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
+    }
     const relay = wire === undefined ? undefined : codec.relay?.relayAnswer(written, wire);
     if (stream && isStream(mediaType(reply), streamType)) yield* this.#readStream(codec, written, reply, relay);
     else yield await this.#readWhole(codec, written, reply, stream, relay);
+  }
+
+  /** The request, settled. `wire` is the client's own, where it may be sent patched. */
+  #write(codec: UpstreamCodec, request: GenerateRequest, target: Target, call: AttemptCall, wire: ClientWire | undefined): UpstreamRequest {
+    const options = { stream: !call.buffered };
+    const patched = wire === undefined ? undefined : codec.relay?.patchRequest(request, wire, target, options);
+    const written = patched ?? codec.writeRequest(request, target, options);
+    settle(written, call);
+    return written;
   }
 
   /** Batches of one stream: what one read of the socket gave. */

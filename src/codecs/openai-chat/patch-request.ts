@@ -149,7 +149,8 @@ function takesPart(part: Part, role: Role, imageUrls: boolean | undefined, quirk
     case "toolCall": {
       const { id, name, kind, argumentsJson } = content.value;
       if (kind === ToolKind.CUSTOM || quirks.reasoningRequired || argumentsJson === "") return false;
-      if (part.signature !== undefined && !(quirks.googleSignatures && part.signature.format === "gemini")) return false;
+      // Whose signature it is, the writer decides.
+      if (part.signature !== undefined) return false;
       return legalToolId(id, quirks.toolIdLength) === id && legalToolName(name) === name;
     }
     case "toolResult": {

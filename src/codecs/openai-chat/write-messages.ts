@@ -221,7 +221,7 @@ class MessageWriter {
   }
 
   #call(part: Part, path: string): Writable {
-    const { quirks, report, customAsFunctions } = this.#facts;
+    const { quirks, report, customAsFunctions, target } = this.#facts;
     if (part.part.case !== "toolCall") return null;
     const call = part.part.value;
     const id = legalToolId(call.id, quirks.toolIdLength);
@@ -233,7 +233,8 @@ class MessageWriter {
       report.emulated(`${path}.tool_call.input_text`, "a function call: the target knows no free-text tools");
     } else written = { id, type: "custom", custom: { name, input: call.inputText } };
     if (part.signature !== undefined) {
-      if (part.signature.format === "gemini" && quirks.googleSignatures) {
+      const { format: family, provider } = part.signature;
+      if (family === "gemini" && quirks.googleSignatures && (provider === "" || provider === target.provider)) {
         written.extra_content = { google: { thought_signature: part.signature.value } };
       } else report.dropped(`${path}.signature`, "a signature of another kind of model");
     }

@@ -1,0 +1,233 @@
+/**
+ * Remembers who signed reasoning and tool calls, and gives clients' requests back what their dialect cannot carry
+ * (contract.md 1, rule 4, and 3.2 "signature on a call"). Streams without signatures and requests that lack nothing pass
+ * untouched.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  BlockKind,
+  type GenerateRequest,
+  type Part,
+  PartSchema,
+  ReasoningPartSchema,
+  Role,
+  type Signature,
+} from "../../gen/dragoman/v1/generate_pb.ts";
+import type { Call } from "../core/call.ts";
+import type { EventBatch, GenerateEvent } from "../core/event.ts";
+import type { CallSignatures, SignatureStore } from "../core/signature-store.ts";
+import type { Stage } from "./stage.ts";
+
+export function rememberSignatures(store: SignatureStore): Stage<GenerateRequest, AsyncIterable<EventBatch>> {
+  return (next) => (request, call) => {
+    const wants = whatIsMissing(request);
+    return {
+      [Symbol.asyncIterator]() {
+        const memory = new AnswerMemory(store, call);
+        let inner: AsyncIterator<EventBatch> | undefined;
+        return {
+          async next() {
+            inner ??= await begin(wants);
+            const result = await inner.next();
+            if (!result.done) memory.see(result.value.events);
+            return result;
+          },
+          async return() {
+            await inner?.return?.();
+            return { done: true, value: undefined };
+          },
+        };
+      },
+    };
+
+    async function begin({ values, callIds }: Missing): Promise<AsyncIterator<EventBatch>> {
+      if (values.length === 0 && callIds.length === 0) return next(request, call)[Symbol.asyncIterator]();
+      const { id } = call.principal;
+      const [issuers, calls] = await Promise.all([store.issuers(id, values), store.calls(id, callIds)]);
+      const known = { issuers: pair(values, issuers), calls: usable(pair(callIds, calls), call) };
+      const { request: filled, isRestored } = fill(request, known);
+      // The client's own body lacks what was put back.
+      const restored = isRestored && call.wire !== undefined ? { ...call, wire: undefined } : call;
+      return next(filled, restored)[Symbol.asyncIterator]();
+    }
+  };
+}
+
+interface Missing {
+  /** Signatures whose issuer the client could not say. */
+  readonly values: readonly string[];
+  /** Calls that came without a signature; the answer may have had one. */
+  readonly callIds: readonly string[];
+}
+
+function whatIsMissing({ messages }: GenerateRequest): Missing {
+  const values: string[] = [];
+  const callIds: string[] = [];
+  for (const { role, parts } of messages) {
+    if (role !== Role.ASSISTANT) continue;
+    for (const { part, signature } of parts) {
+      if (signature !== undefined && signature.provider === "" && signature.value !== "") values.push(signature.value);
+      if (part.case === "toolCall" && part.value.id !== "") callIds.push(part.value.id);
+    }
+  }
+  return { values, callIds };
+}
+
+interface Known {
+  readonly issuers: ReadonlyMap<string, Pick<Signature, "format" | "provider">>;
+  readonly calls: ReadonlyMap<string, CallSignatures>;
+}
+
+function pair<Value>(keys: readonly string[], found: readonly (Value | undefined)[]): Map<string, Value> {
+  const pairs = new Map<string, Value>();
+  keys.forEach((key, index) => {
+    const value = found[index];
+    if (value !== undefined) pairs.set(key, value);
+  });
+  return pairs;
+}
+
+/**
+ * What some target of the call issued itself: another could not take it, and would have to report what the client never
+ * sent. In strict mode every target must be able to.
+ */
+function usable(calls: ReadonlyMap<string, CallSignatures>, { targets, options }: Call): Map<string, CallSignatures> {
+  const takes = (provider: string): boolean => {
+    const isIssuer = (target: { readonly provider: string }) => target.provider === provider;
+    return options?.strict === true ? targets.every(isIssuer) : targets.some(isIssuer);
+  };
+  const taken = [...calls].filter(([, { signature, reasoning }]) => {
+    const providers = [...(signature === undefined ? [] : [signature.provider]), ...reasoning.map((thought) => thought.signature.provider)];
+    return providers.every(takes);
+  });
+  return new Map(taken);
+}
+
+/** The request with what is known; itself where that adds nothing. `isRestored`: it has content that the client lost. */
+function fill(request: GenerateRequest, known: Known): { request: GenerateRequest; isRestored: boolean } {
+  if (known.issuers.size === 0 && known.calls.size === 0) return { request, isRestored: false };
+  let isRestored = false;
+  const messages = request.messages.map((message) => {
+    if (message.role !== Role.ASSISTANT) return message;
+    const named = nameIssuers(message.parts, known);
+    const parts = restoreCalls(named, known);
+    if (parts !== named) isRestored = true;
+    return parts === message.parts ? message : { ...message, parts };
+  });
+  const isChanged = messages.some((message, index) => message !== request.messages[index]);
+  return { request: isChanged ? { ...request, messages } : request, isRestored };
+}
+
+function nameIssuers(parts: Part[], { issuers }: Known): Part[] {
+  const isNamed = ({ signature }: Part) => signature?.provider === "" && issuers.has(signature.value);
+  if (!parts.some(isNamed)) return parts;
+  return parts.map((part) => {
+    const { signature } = part;
+    return signature === undefined || !isNamed(part) ? part : { ...part, signature: { ...signature, ...issuers.get(signature.value) } };
+  });
+}
+
+function restoreCalls(parts: Part[], { calls }: Known): Part[] {
+  let restored = parts;
+  for (const part of parts) {
+    const lost = part.part.case === "toolCall" ? calls.get(part.part.value.id) : undefined;
+    if (lost !== undefined) restored = restoreCall(restored, part, lost);
+  }
+  return restored;
+}
+
+/** Puts back what belongs to one call: its reasoning before it, in its order, and its own signature. */
+function restoreCall(parts: Part[], call: Part, { signature, reasoning }: CallSignatures): Part[] {
+  const has = (value: string) => parts.some((part) => part.signature?.value === value);
+  const lost = reasoning.filter((thought) => !has(thought.signature.value));
+  const isSigned = signature === undefined || call.signature !== undefined;
+  if (lost.length === 0 && isSigned) return parts;
+  const restored = [...parts];
+  // Reasoning begins a turn; what came later stands right before its call.
+  let at = parts.some((part) => part.part.case === "reasoning" && part.signature !== undefined) ? parts.indexOf(call) : 0;
+  for (const thought of lost) {
+    // Text that the client did carry is signed again, not repeated.
+    const unsigned = restored.findIndex((part) => isUnsigned(part, thought));
+    if (unsigned !== -1) restored[unsigned] = { ...(restored[unsigned] as Part), signature: thought.signature };
+    else restored.splice(at++, 0, reasoningPart(thought));
+  }
+  if (!isSigned) restored[restored.indexOf(call)] = { ...call, signature };
+  return restored;
+}
+
+function isUnsigned({ part, signature }: Part, thought: CallSignatures["reasoning"][number]): boolean {
+  return part.case === "reasoning" && signature === undefined && !thought.redacted && part.value.text === thought.text;
+}
+
+function reasoningPart({ text, redacted, signature }: CallSignatures["reasoning"][number]): Part {
+  return create(PartSchema, { part: { case: "reasoning", value: create(ReasoningPartSchema, { text, redacted }) }, signature });
+}
+
+/** Characters of signed reasoning that one answer is remembered with; an answer that thinks longer is not. */
+const maxReasoningLength = 1 << 20;
+
+/** What one answer teaches. */
+class AnswerMemory {
+  readonly #store: SignatureStore;
+  readonly #call: Call;
+  /** Text of reasoning that goes on, by candidate and index. */
+  readonly #thinking = new Map<string, string[]>();
+  readonly #calls = new Map<string, string>();
+  /** Signed reasoning so far, by candidate. */
+  readonly #signed = new Map<number, CallSignatures["reasoning"][number][]>();
+  #length = 0;
+
+  constructor(store: SignatureStore, call: Call) {
+    this.#store = store;
+    this.#call = call;
+  }
+
+  see(events: readonly GenerateEvent[]): void {
+    const signatures: Signature[] = [];
+    for (const { event } of events) {
+      if (event.case === "blockDelta") {
+        if (this.#thinking.size > 0 && event.value.delta.case === "text")
+          this.#grow(event.value.candidate, event.value.index, event.value.delta.value);
+      } else if (event.case === "blockStarted") {
+        const { candidate, index, kind, toolCall } = event.value;
+        if (kind === BlockKind.REASONING) this.#thinking.set(`${candidate} ${index}`, []);
+        else if (toolCall !== undefined && toolCall.id !== "") this.#calls.set(`${candidate} ${index}`, toolCall.id);
+      } else if (event.case === "blockEnded") {
+        const signature = this.#end(event.value);
+        if (signature !== undefined) signatures.push(signature);
+      }
+    }
+    if (signatures.length > 0) this.#store.remember(this.#call.principal.id, signatures);
+  }
+
+  #grow(candidate: number, index: number, text: string): void {
+    const pieces = this.#thinking.get(`${candidate} ${index}`);
+    if (pieces === undefined) return;
+    this.#length += text.length;
+    if (this.#length <= maxReasoningLength) pieces.push(text);
+  }
+
+  #end({
+    candidate,
+    index,
+    signature,
+    redacted,
+    incomplete,
+  }: Extract<GenerateEvent["event"], { case: "blockEnded" }>["value"]): Signature | undefined {
+    const key = `${candidate} ${index}`;
+    const pieces = this.#thinking.get(key);
+    const callId = this.#calls.get(key);
+    this.#thinking.delete(key);
+    this.#calls.delete(key);
+    // Codecs of formats that hand through another's signatures do not know whose they are; the target is.
+    const provider = signature?.provider || this.#call.attempts.at(-1)?.provider || "";
+    const issued = signature === undefined || incomplete ? undefined : { ...signature, provider };
+    const before = this.#signed.get(candidate) ?? [];
+    if (pieces !== undefined && issued !== undefined)
+      this.#signed.set(candidate, [...before, { text: pieces.join(""), redacted, signature: issued }]);
+    if (callId !== undefined && !incomplete && (issued !== undefined || before.length > 0) && this.#length <= maxReasoningLength) {
+      this.#store.rememberCall(this.#call.principal.id, callId, { signature: issued, reasoning: before });
+    }
+    return issued;
+  }
+}
