@@ -11,12 +11,12 @@ import { answerEmbeddings } from "./embeddings.ts";
 import type { Answer, Endpoint, Exchange } from "./endpoint.ts";
 import { answerGenerate } from "./generate.ts";
 import { googleModels } from "./google-models.ts";
-import { answerModel, answerModelList } from "./models.ts";
+import { answerModel, answerModelList, type ModelShape } from "./models.ts";
 import { openAiModels } from "./openai-models.ts";
 import { answerInputTokens, answerResponses } from "./responses.ts";
 import { RunningResponses } from "./running-responses.ts";
 import { answerCancel, answerDelete, answerInputItems, answerRetrieve } from "./stored-responses.ts";
-import { anthropicSurface, googleVerbs } from "./surface.ts";
+import { anthropicSurface, googleSurface, googleVerbs } from "./surface.ts";
 
 /** Of several that match a path, the first counts. */
 export function createEndpoints(): readonly Endpoint[] {
@@ -67,7 +67,10 @@ async function refuseVerb({ params }: Exchange): Promise<void> {
   throw new GatewayError("route_not_found", `models have no method "${verb.slice(0, 64)}"; there are ${[...googleVerbs].join(", ")}`);
 }
 
-const sharedModels = ({ surface }: Exchange) => (surface === anthropicSurface ? anthropicModels : openAiModels);
+function sharedModels({ surface }: Exchange): ModelShape {
+  if (surface === anthropicSurface) return anthropicModels;
+  return surface === googleSurface ? googleModels : openAiModels;
+}
 
 function get(path: string, scope: Scope, answer: Answer): Endpoint {
   return { method: "GET", path, scope, answer };

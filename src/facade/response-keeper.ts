@@ -94,6 +94,7 @@ export class ResponseKeeper implements GenerateObserver {
       },
       discard: () => {
         this.#discarded = true;
+        this.#leave?.();
       },
     };
     this.#leave = running.add(response);

@@ -36,9 +36,12 @@ export function surfaceOf(request: NodeRequest, path: string): Surface {
   if (/^\/v1\/messages(?:\/|$)/.test(path)) return anthropicSurface;
   if (/^\/v1beta1?\//.test(path)) return googleSurface;
   // OpenAI's, Anthropic's and Google's clients share the path of models: Google's have a verb, and only they post there;
-  // Anthropic's always send their version.
+  // beside that, Anthropic's always send their version, and Google's what they are.
   const verb = /^\/v1\/models\/.+:([^/]*)$/.exec(path)?.[1];
   if (verb !== undefined && (googleVerbs.has(verb) || request.method === "POST")) return googleSurface;
-  if (/^\/v1\/models(?:\/|$)/.test(path) && headerOf(request, "anthropic-version") !== undefined) return anthropicSurface;
+  if (/^\/v1\/models(?:\/|$)/.test(path)) {
+    if (headerOf(request, "anthropic-version") !== undefined) return anthropicSurface;
+    if (headerOf(request, "x-goog-api-client") !== undefined) return googleSurface;
+  }
   return openAiSurface;
 }

@@ -224,7 +224,7 @@ test("a model whose name is in another script is served, and its header is perce
   }
 });
 
-test("embeddings in floats and in base64, which SDKs ask for", async () => {
+test("V1-2: embeddings in floats and in base64, which SDKs ask for", async () => {
   const url = await startFacade();
   const floats = await (await post(`${url}/v1/embeddings`, { model: "v", input: ["a", "b"] })).json();
   expect(floats).toMatchObject({

@@ -54,7 +54,8 @@ const surfaces: readonly SurfaceCase[] = [
         code: status,
         message: expect.any(String),
         status:
-          { 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "UNIMPLEMENTED", 413: "RESOURCE_EXHAUSTED" }[status] ?? "INVALID_ARGUMENT",
+          { 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "UNIMPLEMENTED", 413: "RESOURCE_EXHAUSTED" }[status] ??
+          "INVALID_ARGUMENT",
       },
     }),
   })),

@@ -96,12 +96,13 @@ test("V1-2: embeddings, one and many, in the order of the inputs", async () => {
   expect(both[0]?.values).not.toEqual(both[1]?.values);
 });
 
-test("models are listed in Google's shape, over pages, and retrieved", async () => {
+test.each(versions)("models are listed in Google's shape under /%s, over pages, and retrieved", async (version) => {
+  const { models } = open(version);
   const names: string[] = [];
-  for await (const { name } of await client.models.list({ config: { pageSize: 2 } })) names.push(name ?? "");
+  for await (const { name } of await models.list({ config: { pageSize: 2 } })) names.push(name ?? "");
   expect(names).toEqual(expect.arrayContaining(["models/sim/echo", "models/sim/embed"]));
   expect(new Set(names).size).toBe(names.length);
-  expect(await client.models.get({ model: "sim/echo" })).toMatchObject({ name: "models/sim/echo" });
+  expect(await models.get({ model: "sim/echo" })).toMatchObject({ name: "models/sim/echo" });
 });
 
 describe("what goes wrong becomes the SDK's own error", () => {
