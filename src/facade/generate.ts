@@ -1,7 +1,7 @@
 /** Endpoints that generate, in whichever dialect, streamed and buffered. */
 import type { GenerateRequest, Started } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Call, ClientWire } from "../core/call.ts";
-import type { AnswerFacts, Dialect, DialectRequest, RequestFacts } from "../core/dialect.ts";
+import type { AnswerFacts, Dialect, DialectRequest, EventWriter, RequestFacts } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import { ulid } from "../core/id.ts";
@@ -79,10 +79,11 @@ export async function runGeneration(exchange: Exchange, generation: Generation):
   const operation = streams ? "generate" : "complete";
   const clientPath = (path: string) => clientPathOf(generation, path);
   const facts = { operation, dialect: dialect.name, attribution, options, clientPath } as const;
-  const wire = wireOf(generation);
+  const writer = streams ? dialect.eventWriter(read, generation.answerFacts) : undefined;
+  const wire = wireOf(generation, writer);
   await withCall(exchange, { ...facts, wire, stop: observer?.stop }, async (call) => {
     try {
-      await (streams ? stream(exchange, generation, call) : buffer(exchange, generation, call));
+      await (writer === undefined ? buffer(exchange, generation, call) : stream(exchange, generation, writer, call));
     } catch (thrown) {
       const error = GatewayError.from(thrown);
       await observer?.fail(error);
@@ -106,10 +107,10 @@ async function buffer({ response, surface, options }: Exchange, generation: Gene
 }
 
 /** Status and headers wait for the first batch, which comes at the commit point; after it a failure is a record. */
-async function stream({ response, surface, options }: Exchange, generation: Generation, call: Call): Promise<void> {
-  const { dialect, read, request = read.generate, answerFacts, observer } = generation;
+async function stream(exchange: Exchange, generation: Generation, writer: EventWriter, call: Call): Promise<void> {
+  const { response, surface, options } = exchange;
+  const { read, request = read.generate, observer } = generation;
   const pump = new Pump(response, call.signal);
-  const writer = dialect.eventWriter(read, answerFacts);
   let relayed = false;
   try {
     for await (const batch of options.operations.generate(request, call)) {
@@ -145,8 +146,7 @@ function startedOf({ events }: EventBatch): Started | undefined {
 }
 
 /** A stream that is no event stream is written here: upstreams are asked for event streams. */
-function wireOf({ dialect, read, streams, body, answerFacts }: Generation): ClientWire | undefined {
-  if (!isJsonObject(body)) return undefined;
-  if (streams && dialect.eventWriter(read, answerFacts).contentType !== undefined) return undefined;
+function wireOf({ dialect, read, body }: Generation, writer: EventWriter | undefined): ClientWire | undefined {
+  if (!isJsonObject(body) || writer?.contentType !== undefined) return undefined;
   return { format: dialect.name, body, includeUsage: read.includeUsage };
 }
