@@ -1,6 +1,7 @@
 /** The simulated vendors refuse what the vendors refuse, in their words. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SimServer, startSim } from "../../src/sim/server/start-sim.ts";
+import { signReasoning } from "../../src/sim/signature.ts";
 import { chat, claude, gemini, headers, script, send } from "./sim-client.ts";
 
 let sim: SimServer;
@@ -229,11 +230,71 @@ describe("responses", () => {
       null,
       "invalid_encrypted_content",
     ],
+    [
+      "reasoning that leads to nothing",
+      { store: false, input: [{ type: "reasoning", id: "rs_1", summary: [], encrypted_content: signReasoning("openai", "x") }] },
+      "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+      "input",
+      null,
+    ],
+    [
+      "reasoning by its id where nothing is kept",
+      {
+        store: false,
+        input: [
+          { type: "reasoning", id: "rs_1", summary: [] },
+          { role: "assistant", content: "x" },
+        ],
+      },
+      "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.",
+      "input",
+      null,
+    ],
+    [
+      "a reference where nothing is kept",
+      { store: false, input: [{ type: "item_reference", id: "msg_1" }] },
+      "Item with id 'msg_1' not found. Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.",
+      "input",
+      null,
+    ],
+    [
+      "a call by another item's id",
+      {
+        input: [
+          { type: "function_call", id: "call_1", call_id: "c", name: "f", arguments: "{}" },
+          { type: "function_call_output", call_id: "c", output: "1" },
+        ],
+      },
+      "Invalid 'input[0].id': 'call_1'. Expected an ID that begins with 'fc'.",
+      "input[0].id",
+      "invalid_value",
+    ],
+    [
+      "input from the model",
+      { input: [{ role: "assistant", content: [{ type: "input_text", text: "x" }] }] },
+      "Invalid value: 'input_text'. Supported values are: 'output_text' and 'refusal'.",
+      "input[0].content[0].type",
+      "invalid_value",
+    ],
+    [
+      "JSON mode without the word among the messages",
+      { instructions: "Answer in JSON.", text: { format: { type: "json_object" } } },
+      "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.",
+      "input",
+      null,
+    ],
   ])("refuses %s", async (_, change, message, param, code) => {
     const response = await send(sim, "/v1/responses", { model: "m", input: "hi", ...change });
     expect(await response.json()).toEqual({ error: { message, type: "invalid_request_error", param, code } });
     expect(response.status).toBe(400);
   });
+});
+
+test("responses: input tokens are counted, and only what counts is taken", async () => {
+  const count = await send(sim, "/v1/responses/input_tokens", { model: "m", input: "a few words to count" });
+  expect(await count.json()).toEqual({ object: "response.input_tokens", input_tokens: expect.any(Number) });
+  const refused = await send(sim, "/v1/responses/input_tokens", { model: "m", input: "hi", temperature: 1 });
+  expect(refused.status).toBe(400);
 });
 
 describe("anthropic messages", () => {

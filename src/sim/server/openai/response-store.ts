@@ -8,6 +8,15 @@ export function storedItems(id: string): readonly JsonObject[] | undefined {
   return kept.get(id);
 }
 
+/** An item of any kept answer. */
+export function storedItem(itemId: string): JsonObject | undefined {
+  for (const items of kept.values()) {
+    const found = items.find(({ id }) => id === itemId);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** All items up to and with the answer. */
 export function storeItems(id: string, items: readonly JsonObject[]): void {
   kept.set(id, items);

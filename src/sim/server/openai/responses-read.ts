@@ -6,8 +6,8 @@ import { isOwnSignature } from "../../signature.ts";
 import { isScripted } from "../issued.ts";
 import { splitUnknown } from "../unknown.ts";
 import type { Reading, RequestFacts } from "../wire.ts";
-import { storedItems } from "./response-store.ts";
-import { responsesShape } from "./responses-shape.ts";
+import { storedItem, storedItems } from "./response-store.ts";
+import { inputTokensShape, responsesShape } from "./responses-shape.ts";
 import { strictSchemaProblem } from "./strict-schema.ts";
 import { isReasoningModel, refuse, refuseIssues, refuseModel } from "./vendor.ts";
 
@@ -18,12 +18,23 @@ interface FunctionTool {
   readonly strict?: boolean | null;
 }
 
-export function readResponses({ body, lenient }: RequestFacts): Reading {
-  const { rest, unknown } = splitUnknown(checkShape(body, responsesShape), lenient);
+export function readResponses(request: RequestFacts): Reading {
+  return read(request, "generate");
+}
+
+/** POST /v1/responses/input_tokens. */
+export function countInputTokens(request: RequestFacts): JsonObject {
+  return { object: "response.input_tokens", input_tokens: read(request, "count").prompt.inputTokens };
+}
+
+function read({ body, lenient }: RequestFacts, purpose: "generate" | "count"): Reading {
+  const shape = purpose === "count" ? inputTokensShape : responsesShape;
+  const { rest, unknown } = splitUnknown(checkShape(body, shape), lenient);
   refuseIssues(rest, { namesArguments: false });
   const model = String(body.model);
   if (behaviourOf(model).kind === "missing") refuseModel(model);
-  const given = typeof body.input === "string" ? [{ role: "user", content: body.input }] : ((body.input ?? []) as JsonObject[]);
+  const listed = typeof body.input === "string" ? [{ role: "user", content: body.input }] : ((body.input ?? []) as JsonObject[]);
+  const given = listed.map((item) => resolveReference(item, body.store !== false));
   if (given.length === 0 && !isObject(body.prompt) && typeof body.previous_response_id !== "string" && !body.conversation) {
     refuse(
       "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided.",
@@ -48,21 +59,60 @@ export function readEarlier(body: JsonObject): readonly JsonObject[] {
   return refuse(`Previous response with id '${id}' not found.`, "previous_response_id", "previous_response_not_found");
 }
 
+/** Items that are kept may be named by their ids instead of being repeated. */
+function resolveReference(item: JsonObject, stored: boolean): JsonObject {
+  if (item.type !== "item_reference") return item;
+  const found = stored ? storedItem(String(item.id)) : undefined;
+  if (found !== undefined) return found;
+  const hint = stored
+    ? ""
+    : " Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input.";
+  return refuse(`Item with id '${String(item.id)}' not found.${hint}`, "input");
+}
+
+const callTypes: Readonly<Record<string, string>> = { function_call: "fc", custom_tool_call: "ctc", message: "msg", reasoning: "rs" };
+
+function checkItem(item: JsonObject, index: number): void {
+  const type = String(item.type ?? "message");
+  const prefix = callTypes[type];
+  if (prefix !== undefined && typeof item.id === "string" && item.id !== "" && !item.id.startsWith(prefix)) {
+    refuse(
+      `Invalid 'input[${index}].id': '${item.id}'. Expected an ID that begins with '${prefix}'.`,
+      `input[${index}].id`,
+      "invalid_value",
+    );
+  }
+  if (type !== "message" || !Array.isArray(item.content)) return;
+  // What the model said is output; everybody else gives input.
+  const isModels = item.role === "assistant";
+  for (const [at, part] of (item.content as JsonObject[]).entries()) {
+    const isOutput = part.type === "output_text" || part.type === "refusal";
+    if (isOutput === isModels) continue;
+    const supported = isModels ? "'output_text' and 'refusal'" : "'input_text', 'input_image', and 'input_file'";
+    refuse(
+      `Invalid value: '${String(part.type)}'. Supported values are: ${supported}.`,
+      `input[${index}].content[${at}].type`,
+      "invalid_value",
+    );
+  }
+}
+
 /** Calls have outputs and outputs have calls; reasoning stands before what it led to. */
 function checkItems(items: readonly JsonObject[], before: readonly JsonObject[], stored: boolean): void {
   const all = [...before, ...items];
-  const calls = new Set(all.filter(({ type }) => type === "function_call").map(({ call_id }) => call_id));
-  const outputs = new Set(all.filter(({ type }) => type === "function_call_output").map(({ call_id }) => call_id));
+  for (const kind of ["function_call", "custom_tool_call"]) {
+    const calls = new Set(all.filter(({ type }) => type === kind).map(({ call_id }) => call_id));
+    const outputs = new Set(all.filter(({ type }) => type === `${kind}_output`).map(({ call_id }) => call_id));
+    const words = kind === "function_call" ? "function call" : "custom tool call";
+    for (const output of outputs) {
+      if (!calls.has(output)) refuse(`No tool call found for ${words} output with call_id ${String(output)}.`, "input");
+    }
+    for (const call of calls) if (!outputs.has(call)) refuse(`No tool output found for ${words} ${String(call)}.`, "input");
+  }
   for (const [index, item] of items.entries()) {
-    if (item.type === "function_call_output" && !calls.has(item.call_id)) {
-      refuse(`No tool call found for function call output with call_id ${String(item.call_id)}.`, "input");
-    }
-    if (item.type === "function_call" && typeof item.id === "string" && item.id !== "" && !item.id.startsWith("fc")) {
-      refuse(`Invalid 'input[${index}].id': '${item.id}'. Expected an ID that begins with 'fc'.`, `input[${index}].id`, "invalid_value");
-    }
+    checkItem(item, index);
     if (item.type === "reasoning") checkReasoning(item, items[index + 1], stored);
   }
-  for (const call of calls) if (!outputs.has(call)) refuse(`No tool output found for function call ${String(call)}.`, "input");
 }
 
 function checkReasoning(item: JsonObject, next: JsonObject | undefined, stored: boolean): void {
@@ -78,7 +128,7 @@ function checkReasoning(item: JsonObject, next: JsonObject | undefined, stored: 
     );
   }
   const led = next?.type ?? (next?.role === "assistant" ? "message" : undefined);
-  if (led === undefined || led === "function_call_output" || (led === "message" && next?.role !== "assistant")) {
+  if (led === undefined || String(led).endsWith("_output") || (led === "message" && next?.role !== "assistant")) {
     refuse(`Item '${String(item.id)}' of type 'reasoning' was provided without its required following item.`, "input");
   }
 }
@@ -100,7 +150,7 @@ function checkParameters(body: JsonObject, model: string): void {
 
 function checkFormats(body: JsonObject, items: readonly JsonObject[], tools: readonly FunctionTool[]): void {
   const format = isObject(body.text) && isObject(body.text.format) ? body.text.format : undefined;
-  if (format?.type === "json_object" && !/json/i.test(JSON.stringify([items, body.instructions ?? ""]))) {
+  if (format?.type === "json_object" && !/json/i.test(JSON.stringify(items))) {
     refuse("Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.", "input");
   }
   if (format?.type === "json_schema" && format.strict === true) {
@@ -145,7 +195,10 @@ function readTurn(item: JsonObject): Turn {
   switch (item.type) {
     case "function_call":
       return { speaker: "model", texts: [], toolResults: [], other: [String(item.name), String(item.arguments)] };
+    case "custom_tool_call":
+      return { speaker: "model", texts: [], toolResults: [], other: [String(item.name), String(item.input)] };
     case "function_call_output":
+    case "custom_tool_call_output":
       return { speaker: "tool", texts: [], toolResults: [textsOf(item.output).join("")] };
     case "reasoning":
       return { speaker: "model", texts: [], toolResults: [], other: textsOf(item.summary) };
@@ -167,7 +220,9 @@ function readForcedTool(choice: unknown, tools: readonly FunctionTool[]): Prompt
     isObject(choice) && choice.type === "allowed_tools" && choice.mode === "required" ? (choice.tools as { name?: unknown }[]) : undefined;
   if (choice !== "required" && named === undefined && listed === undefined) return undefined;
   const allowed = listed?.map(({ name }) => name) ?? (named === undefined ? [] : [named]);
-  const tool = tools.find(({ type, name }) => type === "function" && (allowed.length === 0 || allowed.includes(name)));
+  const tool = tools.find(
+    ({ type, name }) => (type === "function" || type === "custom") && (allowed.length === 0 || allowed.includes(name)),
+  );
   return tool === undefined ? undefined : { name: String(tool.name), parameters: tool.parameters ?? {} };
 }
 

@@ -177,7 +177,7 @@ const members: Members = {
   previous_response_id: string(),
   prompt: object({ id: required(string()), variables: openObject, version: string() }),
   prompt_cache_key: string(),
-  prompt_cache_options: object({ mode: word("implicit", "explicit"), ttl: word("30m") }),
+  prompt_cache_options: object({ mode: word("implicit", "explicit"), ttl: word("30m", "12h"), prewarm: flag }),
   prompt_cache_retention: word("in_memory", "24h"),
   reasoning: object({ effort, summary, generate_summary: summary, context: word("auto", "current_turn", "all_turns"), mode: string() }),
   safety_identifier: string({ max: 128 }),
@@ -202,3 +202,11 @@ const members: Members = {
   user: string(),
 };
 export const responsesShape = object(members);
+
+/** POST /v1/responses/input_tokens takes what counts, and nothing else. */
+const counted = ["conversation", "input", "instructions", "model", "parallel_tool_calls", "previous_response_id", "reasoning"];
+const countedToo = ["text", "tool_choice", "tools", "truncation"];
+export const inputTokensShape = object({
+  ...Object.fromEntries([...counted, ...countedToo].map((name) => [name, members[name] ?? anything])),
+  personality: string(),
+});

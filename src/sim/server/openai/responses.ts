@@ -37,11 +37,11 @@ function responsesUsage({ inputTokens, outputTokens, cacheReadTokens, cacheWrite
 /** Neighbouring text and refusal blocks are parts of one message. */
 interface Item {
   readonly id: string;
-  readonly kind: "message" | "reasoning" | "call";
+  readonly kind: "message" | "reasoning" | "call" | "custom";
   readonly blocks: FoldedBlock[];
 }
 
-const prefixes = { message: "msg_", reasoning: "rs_", call: "fc_" };
+const prefixes = { message: "msg_", reasoning: "rs_", call: "fc_", custom: "ctc_" };
 const echoed = ["instructions", "metadata", "parallel_tool_calls", "temperature", "tool_choice", "tools", "top_p", "max_output_tokens"];
 const echoedToo = ["previous_response_id", "reasoning", "text", "truncation", "user", "store", "service_tier", "background"];
 
@@ -52,12 +52,16 @@ class ResponsesWriter implements AnswerWriter {
   readonly #created = nowSeconds();
   readonly #items: Item[] = [];
   readonly #encrypted: boolean;
+  /** Names of the tools that take free text. */
+  readonly #customTools: ReadonlySet<unknown>;
   #sequence = 0;
   #finish: FinishWord = "stop";
 
   constructor(reading: Reading) {
     this.#reading = reading;
     this.#encrypted = ((reading.body.include ?? []) as string[]).includes("reasoning.encrypted_content");
+    const tools = (reading.body.tools ?? []) as { type?: string; name?: string }[];
+    this.#customTools = new Set(tools.filter(({ type }) => type === "custom").map(({ name }) => name));
   }
 
   begin(): Frame[] {
@@ -82,7 +86,7 @@ class ResponsesWriter implements AnswerWriter {
   }
 
   #open(block: FoldedBlock): Frame[] {
-    const kind = block.kind === "reasoning" || block.kind === "call" ? block.kind : "message";
+    const kind = this.#kindOf(block);
     const last = this.#items.at(-1);
     if (kind === "message" && last?.kind === "message") {
       last.blocks.push(block);
@@ -96,7 +100,13 @@ class ResponsesWriter implements AnswerWriter {
     return [...done, added];
   }
 
+  #kindOf({ kind, name }: FoldedBlock): Item["kind"] {
+    if (kind === "call") return this.#customTools.has(name) ? "custom" : "call";
+    return kind === "reasoning" ? kind : "message";
+  }
+
   #grow(block: FoldedBlock, text: string): Frame[] {
+    if (this.#kindOf(block) === "custom") return [this.#delta("response.custom_tool_call_input.delta", { delta: text })];
     if (block.kind === "call") return [this.#delta("response.function_call_arguments.delta", { delta: text })];
     if (block.kind === "refusal") return [this.#delta("response.refusal.delta", { content_index: this.#contentIndex, delta: text })];
     if (block.kind === "text")
@@ -110,6 +120,7 @@ class ResponsesWriter implements AnswerWriter {
 
   #close(block: FoldedBlock): Frame[] {
     const { text } = block;
+    if (this.#kindOf(block) === "custom") return [this.#delta("response.custom_tool_call_input.done", { input: text }), this.#itemDone()];
     if (block.kind === "call") {
       const done = this.#delta("response.function_call_arguments.done", { name: block.name, arguments: text });
       return [done, this.#itemDone()];
@@ -197,6 +208,7 @@ class ResponsesWriter implements AnswerWriter {
   #addedItem({ id, kind, blocks: [block] }: Item): JsonObject {
     if (kind === "message") return { id, type: "message", status: "in_progress", role: "assistant", content: [] };
     if (kind === "reasoning") return { id, type: "reasoning", summary: [], ...(this.#encrypted ? { encrypted_content: "" } : {}) };
+    if (kind === "custom") return { id, type: "custom_tool_call", call_id: block?.id, name: block?.name, input: "" };
     return { id, type: "function_call", status: "in_progress", call_id: block?.id, name: block?.name, arguments: "" };
   }
 
@@ -205,6 +217,7 @@ class ResponsesWriter implements AnswerWriter {
     const status = blocks.some(({ incomplete }) => incomplete) ? "incomplete" : "completed";
     if (kind === "message") return { id, type: "message", status, role: "assistant", content: blocks.map(wholePart) };
     if (kind === "call") return { id, type: "function_call", status, call_id: block?.id, name: block?.name, arguments: block?.text };
+    if (kind === "custom") return { id, type: "custom_tool_call", call_id: block?.id, name: block?.name, input: block?.text };
     const summary = block === undefined || block.text === "" ? [] : [{ type: "summary_text", text: block.text }];
     return { id, type: "reasoning", summary, ...(this.#encrypted ? { encrypted_content: block?.signature ?? null } : {}) };
   }
