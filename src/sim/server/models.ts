@@ -4,6 +4,7 @@ import { listedModels, modelsCreated } from "../model-list.ts";
 import { behaviourOf } from "../model-name.ts";
 import type { JsonObject } from "../shape.ts";
 import { refuse as refuseAnthropic } from "./anthropic/vendor.ts";
+import { refuseModel as refuseCohere } from "./cohere/vendor.ts";
 import { refuseModel as refuseGemini } from "./gemini/vendor.ts";
 import { refuseModel as refuseOpenai } from "./openai/vendor.ts";
 
@@ -34,6 +35,30 @@ export function geminiModels(id: string, query: URLSearchParams): JsonObject {
   const page = listedModels.slice(start, start + size);
   const next = start + size < listedModels.length ? { nextPageToken: String(start + size) } : {};
   return { models: page.map((model) => geminiModel(model.id)), ...next };
+}
+
+/** Paged by `page_size` and `page_token`. */
+export function cohereModels(id: string, query: URLSearchParams): JsonObject {
+  if (id !== "") return behaviourOf(id).kind === "missing" ? refuseCohere(id) : cohereModel(id);
+  const size = Math.min(Math.max(Number(query.get("page_size") ?? 20), 1), 1000);
+  const start = Number(query.get("page_token") ?? 0) || 0;
+  const page = listedModels.slice(start, start + size);
+  const next = start + size < listedModels.length ? { next_page_token: String(start + size) } : {};
+  return { models: page.map((model) => cohereModel(model.id)), ...next };
+}
+
+function cohereModel(id: string): JsonObject {
+  const embeds = behaviourOf(id).kind === "embed";
+  return {
+    name: id,
+    is_deprecated: false,
+    endpoints: [embeds ? "embed" : "chat"],
+    finetuned: false,
+    context_length: 1_000_000,
+    tokenizer_url: null,
+    default_endpoints: [],
+    features: embeds ? null : ["tools", "json_mode", "json_schema", "logprobs", "reasoning"],
+  };
 }
 
 function openaiModel(id: string): JsonObject {
