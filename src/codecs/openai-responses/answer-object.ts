@@ -53,7 +53,8 @@ export function incompleteReason(finished: Finished | undefined, refusedInWords:
   return incompleteReasons[reason];
 }
 
-const defaults: Readonly<WritableObject> = {
+/** What an answer repeats where the request does not say it. */
+export const defaults: Readonly<WritableObject> = {
   background: false,
   instructions: null,
   max_output_tokens: null,

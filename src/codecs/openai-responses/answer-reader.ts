@@ -5,6 +5,7 @@ import { FinishReason } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { GatewayError } from "../../core/error.ts";
 import { EventBuilder, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { defaults } from "./answer-object.ts";
 import { CallState } from "./call-state.ts";
 import { ItemReader } from "./item-reader.ts";
 import { brokenAnswer, cancelledAnswer, errorInAnswer } from "./read-error.ts";
@@ -194,8 +195,17 @@ const known: ReadonlySet<string> = new Set([
 
 function unknownFields(response: JsonObject): Record<string, string> | undefined {
   const unknown: WritableObject = {};
-  for (const key of Object.keys(response)) if (!known.has(key) && response[key] !== null) unknown[key] = response[key] as Writable;
+  for (const key of Object.keys(response)) {
+    const value = response[key] as Writable;
+    if (known.has(key) || value === null || isDefault(key, value)) continue;
+    unknown[key] = value;
+  }
   return Object.keys(unknown).length === 0 ? undefined : { [format]: writeJson(unknown) };
+}
+
+/** What every answer repeats says nothing. */
+function isDefault(key: string, value: Writable): boolean {
+  return Object.hasOwn(defaults, key) && writeJson(defaults[key]) === writeJson(value);
 }
 
 function readTime(created: JsonValue | undefined): Timestamp | undefined {

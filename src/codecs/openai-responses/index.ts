@@ -8,6 +8,7 @@ import { readError } from "./read-error.ts";
 import { createEventReader } from "./read-events.ts";
 import { readRequest } from "./read-request.ts";
 import { readResponse } from "./read-response.ts";
+import { createRelay } from "./relay.ts";
 import { format } from "./wire.ts";
 import { createEventWriter } from "./write-events.ts";
 import { writeRequest } from "./write-request.ts";
@@ -40,6 +41,7 @@ export const openAiInputTokensDialect = {
 export function createOpenAiResponsesCodec(quirks: OpenAiResponsesQuirks = {}): UpstreamCodec {
   return {
     format,
+    relay: createRelay(quirks),
     ...(quirks.counting === false ? {} : { counting: createTokenCountCodec(quirks) }),
     takesUrl: (_url, kind) => kind === "image" || kind === "file",
     writeRequest: (request, target, options) => writeRequest(request, target, options, quirks),
