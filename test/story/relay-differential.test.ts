@@ -22,6 +22,7 @@ interface Case {
   /** Further members of a chat completion request. */
   readonly chat?: object;
   readonly messages?: object;
+  readonly responses?: object;
   /** Further members of `config`. */
   readonly gemini?: object;
   /** Formats that know it; all where absent. */
@@ -39,6 +40,7 @@ const tools = {
 const withTools = {
   chat: { tools: Object.entries(tools).map(([name, parameters]) => ({ type: "function", function: { name, parameters } })) },
   messages: { tools: Object.entries(tools).map(([name, input_schema]) => ({ name, input_schema })) },
+  responses: { tools: Object.entries(tools).map(([name, parameters]) => ({ type: "function", name, parameters, strict: false })) },
   gemini: {
     tools: [{ functionDeclarations: Object.entries(tools).map(([name, parametersJsonSchema]) => ({ name, parametersJsonSchema })) }],
   },
@@ -103,7 +105,7 @@ const cases: readonly Case[] = [
   {
     name: "content behind the end mark",
     script: { steps: [{ fault: "data_after_end" }, said] },
-    only: ["chat", "messages"],
+    only: ["chat", "messages", "responses"],
     streamedOnly: true,
   },
 ];
@@ -118,7 +120,12 @@ interface Decoded {
 
 type Ask = (gateway: Gateway, script: object, more: object, stream: boolean) => Promise<Decoded>;
 
-const asks: Record<"chat" | "messages" | "gemini", Ask> = { chat: askChat, messages: askMessages, gemini: askGemini };
+const asks: Record<"chat" | "messages" | "responses" | "gemini", Ask> = {
+  chat: askChat,
+  messages: askMessages,
+  responses: askResponses,
+  gemini: askGemini,
+};
 type Format = keyof typeof asks;
 
 const text = (script: object) => JSON.stringify({ sim_script: script });
@@ -237,10 +244,43 @@ async function askGemini(gateway: Gateway, script: object, more: object, stream:
   return { content: candidates, finish: candidates.map(({ finish }) => finish), usage, failed };
 }
 
-/** Numbers other than 0: the two sides may differ in which zeros they name. */
+async function askResponses(gateway: Gateway, script: object, more: object, stream: boolean): Promise<Decoded> {
+  const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const body = {
+    model: "chat/gpt-5",
+    input: text(script),
+    store: false,
+    ...more,
+  } as unknown as OpenAI.Responses.ResponseCreateParamsNonStreaming;
+  let last: OpenAI.Responses.Response | undefined;
+  let failed = false;
+  const deltas = new Map<string, string>();
+  try {
+    if (stream) {
+      const events = await client.responses.create({ ...body, stream: true });
+      for await (const event of events) {
+        if ("delta" in event && typeof event.delta === "string") deltas.set(event.type, (deltas.get(event.type) ?? "") + event.delta);
+        if ("response" in event) last = event.response;
+      }
+    } else last = await client.responses.create(body);
+  } catch (thrown) {
+    if (!(thrown instanceof OpenAI.OpenAIError)) throw thrown;
+    failed = true;
+  }
+  if (last?.status === "failed") failed = true;
+  const output = (failed ? [] : (last?.output ?? [])).map((item) => {
+    const { id, call_id, encrypted_content, status, ...rest } = item as unknown as Record<string, unknown>;
+    return { ...rest, hasIds: [typeof id, typeof call_id], isEncrypted: typeof encrypted_content === "string" && encrypted_content !== "" };
+  });
+  const finish = failed ? undefined : { status: last?.status, details: last?.incomplete_details ?? null };
+  return { content: [output, [...deltas]], finish, usage: failed ? undefined : countsOf(last?.usage), failed };
+}
+
+/** Counts other than 0: the two sides may differ in which zeros they name, and in how they split the counts by kind of content. */
 function countsOf(usage: object | null | undefined): unknown {
   if (usage === undefined || usage === null) return undefined;
   const counts = Object.entries(usage).flatMap(([name, value]) => {
+    if (Array.isArray(value)) return [];
     const inner = typeof value === "object" && value !== null ? countsOf(value) : value;
     const isSaid = typeof inner === "number" ? inner !== 0 : inner !== undefined && inner !== null && typeof inner === "object";
     return isSaid ? [[name, inner] as const] : [];

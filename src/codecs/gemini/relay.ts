@@ -12,7 +12,9 @@ export function createRelay(quirks: GeminiQuirks): RelayCodec {
 }
 
 const wholeAnswer: AnswerRelay = {
-  writeRecord: ({ source }) => source,
+  /** Google's own client takes a record for empty where something stands before its data: a comment, an id. */
+  writeRecord: ({ frame, source }) =>
+    frame === undefined || source.startsWith("data:") ? source : `data: ${frame.data.replaceAll("\n", "\ndata: ")}\n\n`,
   end: () => "",
   keepsWhole: () => true,
 };
