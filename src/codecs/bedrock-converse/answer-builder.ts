@@ -43,8 +43,8 @@ interface OpenBlock {
 const toolKnown = new Set(["toolUseId", "name", "type", "input"]);
 /** Members of an event that are modelled, or padding that hides its length. */
 const eventKnown = new Set(["role", "start", "delta", "contentBlockIndex", "stopReason", "p"]);
-/** Members beside a whole answer, or of the metadata of a stream. */
-const metadataKnown = new Set(["output", "stopReason", "additionalModelResponseFields", "usage", "p"]);
+/** Members of a whole answer, or of the start and the metadata of a stream. */
+const answerKnown = new Set([...eventKnown, "output", "additionalModelResponseFields", "usage"]);
 
 export class AnswerBuilder {
   readonly #provider: string;
@@ -53,6 +53,8 @@ export class AnswerBuilder {
   /** By `contentBlockIndex`, which counts all blocks. */
   readonly #open = new Map<number, OpenBlock>();
   #started = false;
+  /** What the start said beside what is modelled; what is said of the whole answer at its end holds it too. */
+  #startExtras: JsonObject = {};
   #finished = false;
   #calledTool = false;
 
@@ -73,6 +75,7 @@ export class AnswerBuilder {
   start(message: JsonObject): void {
     if (this.#started) return;
     this.#started = true;
+    this.#startExtras = message;
     this.#events.push(startedEvent({ provider: this.#provider }, unknownMembers(message, eventKnown)));
   }
 
@@ -203,7 +206,7 @@ export class AnswerBuilder {
   metadata(metadata: JsonObject): void {
     this.start({});
     const usage = readUsage(metadata);
-    const extras = unknownMembers(metadata, metadataKnown);
+    const extras = unknownMembers({ ...this.#startExtras, ...metadata }, answerKnown);
     if (usage !== undefined) this.#events.push(usageEvent(usage, extras));
     else if (extras[formatName] !== undefined) this.opaqueEvent("metadata", extras[formatName]);
   }

@@ -135,6 +135,7 @@ const credentials: ReadonlySet<string> = new Set([
   "x-api-key",
   "api-key",
   "x-goog-api-key",
+  "x-amz-security-token",
   "cookie",
 ]);
 

@@ -30,7 +30,7 @@ export async function playHeadFault(fault: Fault, exchange: Exchange, vendor: Ve
     const location = fault.location ?? (name === "redirect_metadata" ? metadata : elsewhere);
     return exchange.send(status, { location, "content-type": "text/plain" }, "");
   }
-  const type = stream ? "text/event-stream" : "application/json";
+  const type = stream ? (vendor.streamType ?? "text/event-stream") : "application/json";
   switch (name) {
     case "stall_before":
       return pause(Number.POSITIVE_INFINITY, exchange.signal);
@@ -73,7 +73,8 @@ export async function playHeadFault(fault: Fault, exchange: Exchange, vendor: Ve
 
 export function sendProblem(exchange: Exchange, vendor: Vendor, problem: Problem): Promise<void> {
   const { retryAfter, status } = problem;
-  return exchange.json(status, vendor.error(problem), retryAfter === undefined ? {} : { "retry-after": retryAfter });
+  const headers = { ...vendor.errorHeaders?.(problem), ...(retryAfter === undefined ? {} : { "retry-after": retryAfter }) };
+  return exchange.json(status, vendor.error(problem), headers);
 }
 
 function rateLimit(retryAfter: string | undefined): Problem {
@@ -82,6 +83,8 @@ function rateLimit(retryAfter: string | undefined): Problem {
 
 function quota({ name }: Vendor): Problem {
   if (name === "anthropic") return { status: 402, type: "billing_error", message: "Your credit balance is too low to access the API." };
+  if (name === "bedrock") return { status: 429, message: "Too many tokens per day, please wait before trying again." };
+  if (name === "cohere") return { status: 402 };
   const message = "You exceeded your current quota, please check your plan and billing details.";
   if (name === "openai") return { status: 429, type: "insufficient_quota", code: "insufficient_quota", message };
   return { status: 429, message, reason: "GenerateRequestsPerDayPerProjectPerModel-FreeTier" };

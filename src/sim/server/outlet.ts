@@ -1,12 +1,14 @@
 /** Frames into bytes, with everything that can be odd about bytes that are still legal (and some that are not). */
 import { pause } from "../pace.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Frame } from "./wire.ts";
+import type { Frame, Framing } from "./wire.ts";
 
 export class Outlet {
   readonly #exchange: Exchange;
   /** One JSON array instead of SSE. */
   readonly #array: boolean;
+  /** Instead of SSE, where the vendor has a format of its own. */
+  readonly framing: Framing | undefined;
   #first = true;
   lineEnd: "\n" | "\r\n" | "\r";
   /** CR and LF go out in writes of their own. */
@@ -21,10 +23,11 @@ export class Outlet {
   /** Bytes until the connection is reset. */
   resetAfter: number | undefined;
 
-  constructor(exchange: Exchange, lineEnd: "\n" | "\r\n", array: boolean) {
+  constructor(exchange: Exchange, lineEnd: "\n" | "\r\n", array: boolean, framing?: Framing) {
     this.#exchange = exchange;
     this.lineEnd = lineEnd;
     this.#array = array;
+    this.framing = framing;
   }
 
   get isArray(): boolean {
@@ -32,14 +35,23 @@ export class Outlet {
   }
 
   async frames(frames: readonly Frame[], { blankLine = true } = {}): Promise<void> {
+    const { framing } = this;
+    if (framing !== undefined) {
+      await this.bytes(Buffer.concat(frames.map((frame) => framing.encode({ ...frame, data: this.#dataOf(frame) }))));
+      return;
+    }
     let text = "";
     for (const [index, frame] of frames.entries()) text += this.#frameText(frame, blankLine || index < frames.length - 1);
     if (text !== "") await this.text(text);
   }
 
+  #dataOf({ data }: Frame): Frame["data"] {
+    return this.unknownField && typeof data === "object" ? { ...data, sim_unknown: { nested: [1, "two"] } } : data;
+  }
+
   /** The text of a frame. */
   #frameText(frame: Frame, blankLine: boolean): string {
-    const data = this.unknownField && typeof frame.data === "object" ? { ...frame.data, sim_unknown: { nested: [1, "two"] } } : frame.data;
+    const data = this.#dataOf(frame);
     const json = typeof data === "string" ? data : JSON.stringify(data);
     if (this.#array) {
       const before = this.#first ? "[" : ",\r\n";

@@ -43,7 +43,7 @@ class Player {
     this.#script = script;
     this.#pacer = new Pacer({ ttftMs: script.ttftMs ?? pace.ttftMs, tokensPerSecond: script.tokensPerSecond ?? pace.tokensPerSecond });
     this.#writer = wire.writer(reading);
-    this.#outlet = new Outlet(exchange, wire.lineEnd, reading.array);
+    this.#outlet = new Outlet(exchange, wire.lineEnd, reading.array, wire.framing);
     this.#stream = reading.stream;
   }
 
@@ -112,7 +112,7 @@ class Player {
   async #begin(): Promise<void> {
     if (this.#begun) return;
     this.#begun = true;
-    const type = this.#reading.array ? "application/json" : "text/event-stream; charset=utf-8";
+    const type = this.#reading.array ? "application/json" : (this.#wire.framing?.type ?? "text/event-stream; charset=utf-8");
     this.#exchange.head(200, { "content-type": type, "cache-control": "no-cache" });
     const frames = this.#writer.begin(this.#usage(this.#counts(false)));
     for (const move of this.#waiting) frames.push(...this.#writer.write(move));

@@ -138,6 +138,9 @@ class Sim implements SimServer {
     entry.received.body = text;
     const { key, problem } = route.vendor.credential(request.headers, url.searchParams);
     if (problem !== undefined) throw new Refusal(problem);
+    const { method = "GET", url: target = "", headers } = request;
+    const forged = route.vendor.verify?.({ method, target, headers, body: text });
+    if (forged !== undefined) throw new Refusal(forged);
     if (route.is === "nothing") throw new Refusal(notFound(route.vendor, request.method ?? "GET", url.pathname));
     if (route.vendor.name === "anthropic" && request.headers["anthropic-version"] === undefined) {
       throw new Refusal({ status: 400, message: "anthropic-version: header is required" });
@@ -217,9 +220,11 @@ const notJson: Readonly<Record<string, string>> = {
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
   anthropic: "The request body is not valid JSON: expected a value",
   gemini: "Invalid JSON payload received. Expected a value.",
+  bedrock: "Malformed input request: the body is not valid JSON, please reformat your input and try again.",
 };
 
 function notFound({ name }: Vendor, method: string, path: string): Problem {
+  if (name === "bedrock") return { status: 404, type: "UnknownOperationException", message: "" };
   if (name === "openai") return { status: 404, message: `Invalid URL (${method} ${path})` };
   return { status: 404, message: name === "anthropic" ? "Not Found" : `Method not found: ${path}` };
 }

@@ -2,6 +2,7 @@
 import type { Fault } from "../faults.ts";
 import { pause } from "../pace.ts";
 import type { Exchange } from "./exchange.ts";
+import { playFramedFault } from "./framed-faults.ts";
 import type { Outlet } from "./outlet.ts";
 import type { AnswerWriter } from "./wire.ts";
 
@@ -16,6 +17,8 @@ export interface StreamPlace {
 /** Gives false where the stream is over. Never returns where the connection is. */
 export async function playStreamFault(fault: Fault, place: StreamPlace): Promise<boolean> {
   const { outlet, exchange, writer, growing } = place;
+  const framed = outlet.framing === undefined ? undefined : await playFramedFault(fault, outlet, outlet.framing, writer.keepAlive());
+  if (framed !== undefined) return framed;
   switch (fault.name) {
     case "reset":
       if (fault.bytes === undefined || fault.bytes === 0) await outlet.reset();

@@ -12,6 +12,17 @@ export interface Frame {
   readonly data: JsonObject | string;
 }
 
+/** How records of a stream become bytes, where they are not server-sent events. */
+export interface Framing {
+  /** Content type of the stream. */
+  readonly type: string;
+  encode(frame: Frame): Buffer;
+  /** The same for a payload that is no text. */
+  encodeBytes(event: string, payload: Uint8Array): Buffer;
+  /** The beginning of a record whose payload has so many bytes, up to the payload. */
+  begin(bytes: number): Buffer;
+}
+
 /** A request as it came in. */
 export interface RequestFacts {
   readonly body: JsonObject;
@@ -60,6 +71,8 @@ export interface Wire {
   readonly family: string;
   /** Line end of its streams. */
   readonly lineEnd: "\n" | "\r\n";
+  /** Where its streams are not server-sent events. */
+  readonly framing?: Framing;
   /** Whether parallel calls may grow in turns. */
   readonly interleave: boolean;
   readonly callIdPrefix: string;
@@ -70,12 +83,25 @@ export interface Wire {
   vendor: Vendor;
 }
 
+export interface VerifiedRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
 /** What is common to all paths of a vendor. */
 export interface Vendor {
   readonly name: string;
   /** Key of the request, or the refusal for a missing or bad one. */
   credential(headers: IncomingHttpHeaders, query: URLSearchParams): { readonly key: string; readonly problem?: Problem };
+  /** What is wrong with a credential that is over the whole request; `target` is path and query as they came. */
+  verify?(request: VerifiedRequest): Problem | undefined;
   error(problem: Problem): JsonObject;
+  /** Headers of an answer that is an error. */
+  errorHeaders?(problem: Problem): Record<string, string>;
+  /** Content type of its streams, where they are not server-sent events. */
+  readonly streamType?: string;
   /** Headers of every answer. */
   headers(requestId: string): Record<string, string>;
 }
