@@ -18,6 +18,7 @@ import { writeEmbedRequest } from "./write-embed.ts";
 import { writeBatchEmbedResponse, writeEmbedResponse } from "./write-embed-response.ts";
 import { writeError } from "./write-error.ts";
 import { createEventWriter } from "./write-events.ts";
+import { takesUrl } from "./write-media.ts";
 import { writeRequest } from "./write-request.ts";
 import { writeResponse } from "./write-response.ts";
 
@@ -65,6 +66,7 @@ export function createGeminiCodec(quirks: GeminiQuirks = {}): UpstreamCodec {
   return {
     format: formatName,
     relay: createRelay(quirks),
+    takesUrl,
     writeRequest: (request, target, options) => writeRequest(request, target, options, quirks),
     eventReader: (provider, state) => new GeminiEventReader(provider, state),
     readResponse,

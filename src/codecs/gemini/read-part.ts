@@ -15,7 +15,7 @@ import type { CallPairs } from "./call-pairs.ts";
 import { readFileData, readInlineData } from "./read-media.ts";
 import { readToolResult } from "./read-tool-result.ts";
 import { readForeignSignature } from "./signatures.ts";
-import { formatName, membersText, partType, signatureFamily, unknownMembers } from "./wire.ts";
+import { bypassSignature, formatName, membersText, partType, signatureFamily, unknownMembers } from "./wire.ts";
 
 const signatureMember: ReadonlySet<string> = new Set(["thoughtSignature"]);
 
@@ -82,7 +82,8 @@ function readResult(fields: Fields, calls: CallPairs, content: number, part: num
 /** Whose a value is, a client of this API cannot say: the provider stays empty (contract.md 1, rule 4). */
 function readSignature(fields: Fields, part: Part): void {
   const value = fields.string("thoughtSignature");
-  if (value === undefined || value === "") return;
+  // Clients put the bypass value on calls that another vendor's model made: it says that there is no signature.
+  if (value === undefined || value === "" || value === bypassSignature) return;
   const foreign = readForeignSignature(value);
   if (foreign === undefined) {
     part.signature = create(SignatureSchema, { value, format: signatureFamily });

@@ -3,6 +3,7 @@ import { type Media, MediaDetail } from "../../../gen/dragoman/v1/generate_pb.ts
 import { writeExtras } from "../../core/extras.ts";
 import type { WritableObject } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import type { Target } from "../../core/target.ts";
 import { filesUri, formatName, mediaResolutions, typeByExtension } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -56,16 +57,24 @@ function writeSource(media: Media, path: string, context: WriteContext): Writabl
 }
 
 function writeUrl(url: string, media: Media, path: string, context: WriteContext): WritableObject | undefined {
-  const isGoogles = url.startsWith("gs://") || url.startsWith(filesUri);
-  if (!isGoogles && !/^https?:\/\//i.test(url)) {
+  if (!isGoogles(url) && !/^https?:\/\//i.test(url)) {
     context.report.refused(path, "content is taken from https and gs addresses only; send it as data");
     return undefined;
   }
-  if (!isGoogles && context.target.traits.imageUrls === false) {
+  if (!isGoogles(url) && context.target.traits.imageUrls === false) {
     context.report.refused(path, "the model takes content only as data, not by address");
     return undefined;
   }
   return fileData(url, media, path, context);
+}
+
+/** What Google keeps is taken by its address; of others the target's traits tell. */
+export function takesUrl(url: string, _kind: MediaKind, { traits }: Target): boolean {
+  return isGoogles(url) || (traits.imageUrls !== false && /^https?:\/\//i.test(url));
+}
+
+function isGoogles(url: string): boolean {
+  return url.startsWith("gs://") || url.startsWith(filesUri);
 }
 
 function fileData(fileUri: string, { mimeType }: Media, path: string, { report }: WriteContext): WritableObject {
