@@ -20,7 +20,16 @@ import { createOperations } from "./pipeline/operations.ts";
 import { createCatalog } from "./providers/catalog.ts";
 import { type DiscoveredServer, discoverLocalServers, wellKnownServers } from "./providers/discovery.ts";
 import { createLocalEmbeddings, localEmbeddingsAvailable } from "./providers/local-embeddings.ts";
-import { createProvider, environmentOf, type ProviderSettings, providerTypes, settingsFromEnvironment } from "./providers/registry.ts";
+import { createMediaFetcher } from "./providers/media-fetcher.ts";
+import { createOpenAiTokenizers } from "./providers/openai-tokenizer.ts";
+import {
+  createProvider,
+  environmentOf,
+  type ProviderDependencies,
+  type ProviderSettings,
+  providerTypes,
+  settingsFromEnvironment,
+} from "./providers/registry.ts";
 import { createRouter } from "./routing/router.ts";
 import { HealthTable } from "./rpc/health-table.ts";
 import { createRpcHandler } from "./rpc/rpc-handler.ts";
@@ -95,6 +104,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     retryableStatusCodes: new Set(config.retryable_status_codes),
     maxQueue: config.admission.max_queue,
     node: serverConfig.node ?? "",
+    tokenizers: createOpenAiTokenizers(),
     relay: config.facade.relay,
     signatures: createMemorySignatures({
       maxBytes: config.signatures.max_bytes,
@@ -153,7 +163,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   const found = await discover(config, env, ownPorts);
   for (const { name, type, baseUrl, models } of found) {
     if (byName.has(name)) continue;
-    const provider = createProvider({ name, type, baseUrl, models }, { version });
+    const provider = createProvider({ name, type, baseUrl, models }, dependenciesOf(config));
     providers.push(provider);
     byName.set(name, provider);
     notes.set(name, `local server at ${baseUrl}`);
@@ -198,7 +208,7 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ 
     settings.set(name, settingsOf(name, entry, inherited));
     notes.set(name, "configured");
   }
-  const providers = createAll([...settings.values()]);
+  const providers = createAll([...settings.values()], dependenciesOf(config));
   if (config.local_embeddings.enabled && !settings.has("local") && (await localEmbeddingsAvailable())) {
     providers.push(createLocalEmbeddings());
     notes.set("local", "built in: sentence embeddings");
@@ -210,12 +220,23 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ 
   return { providers, notes };
 }
 
+function dependenciesOf({ media }: Config): ProviderDependencies {
+  if (!media.fetch) return { version };
+  const fetcher = createMediaFetcher({
+    maxBytes: media.max_bytes,
+    timeoutMs: media.timeout_seconds * 1_000,
+    privateHosts: media.private_hosts,
+    userAgent: `dragoman/${version}`,
+  });
+  return { version, media: { fetcher, maxPerRequest: media.max_per_request } };
+}
+
 /** Throws ConfigError with what is wrong with any of them. */
-function createAll(settings: readonly ProviderSettings[]): Provider[] {
+function createAll(settings: readonly ProviderSettings[], dependencies: ProviderDependencies): Provider[] {
   const problems: Problem[] = [];
   const providers = settings.flatMap((entry) => {
     try {
-      return [createProvider(entry, { version })];
+      return [createProvider(entry, dependencies)];
     } catch (thrown) {
       problems.push({ path: ["providers", entry.name], message: thrown instanceof Error ? thrown.message : String(thrown) });
       return [];

@@ -99,6 +99,13 @@ export function estimateInput(request: GenerateRequest): number {
   return estimate.count;
 }
 
+/** Tokens of parts, without a tokenizer. */
+export function estimateParts(parts: readonly Part[]): number {
+  const estimate = new TokenEstimate();
+  for (const part of parts) estimatePart(part, estimate);
+  return estimate.count;
+}
+
 function estimateTool({ tool }: Tool, estimate: TokenEstimate): void {
   if (tool.case === "hosted" || tool.case === undefined) return;
   estimate.text(tool.value.name + tool.value.description);

@@ -9,9 +9,8 @@
 import { create } from "@bufbuild/protobuf";
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
-import { type CountTokensResponse, CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
+import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { ListModelsResponseSchema } from "../../gen/dragoman/v1/model_pb.ts";
-import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import { requireScope } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import { invalidField } from "../core/error.ts";
@@ -21,14 +20,15 @@ import type { Ledger } from "../core/ledger.ts";
 import type { Operations } from "../core/operations.ts";
 import type { Router } from "../core/routing.ts";
 import type { SignatureStore } from "../core/signature-store.ts";
-import { estimateInput } from "../core/usage.ts";
+import type { Tokenizers } from "../core/tokenizer.ts";
 import { Admission, admitReply, admitStream } from "./admit.ts";
 import { attemptEmbed } from "./attempt-embed.ts";
 import { attemptGenerate } from "./attempt-generate.ts";
+import { countTokens as countInput } from "./count-tokens.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
 import { rememberSignatures } from "./remember-signatures.ts";
-import { compose, type Step } from "./stage.ts";
+import { compose } from "./stage.ts";
 import { withoutWire } from "./without-wire.ts";
 
 export interface PipelineOptions {
@@ -44,6 +44,8 @@ export interface PipelineOptions {
   /** Whether clients that speak an upstream's own format get its bytes. */
   readonly relay: boolean;
   readonly signatures: SignatureStore;
+  /** Counts tokens where no provider does; absent: they are estimated. */
+  readonly tokenizers?: Tokenizers | undefined;
 }
 
 export interface Pipeline extends Operations {
@@ -68,7 +70,7 @@ export function createOperations(options: PipelineOptions): Pipeline {
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
     [observeReply(options), admitReply(admission, "generate")],
-    estimateTokens,
+    countInput(options),
   );
 
   return {
@@ -98,11 +100,3 @@ export function createOperations(options: PipelineOptions): Pipeline {
     },
   };
 }
-
-const estimateTokens: Step<GenerateRequest, Promise<CountTokensResponse>> = async (request, { targets: [target] }) =>
-  create(CountTokensResponseSchema, {
-    inputTokens: estimateInput(request),
-    basis: UsageBasis.ESTIMATED,
-    servedModel: target?.model ?? "",
-    provider: target?.provider ?? "",
-  });
