@@ -99,7 +99,8 @@ export class AnswerReader {
 
   #itemRecord(type: string, record: JsonObject): void {
     if (type === "response.output_item.added" && isJsonObject(record.item)) {
-      this.#items.set(this.#outputIndex(record), this.#newItem(record.item));
+      const { output_index: index } = record;
+      this.#items.set(typeof index === "number" ? index : this.#items.size, this.#newItem(record.item));
       return;
     }
     const item = this.#findItem(type, record);
@@ -112,8 +113,9 @@ export class AnswerReader {
 
   /** Servers that leave out the beginning of an item are understood: its type shows in the record. */
   #findItem(type: string, record: JsonObject): ItemReader | undefined {
-    const known =
-      this.#items.get(this.#outputIndex(record)) ?? [...this.#items.values()].find(({ id }) => id !== "" && id === record.item_id);
+    const { output_index: index, item_id: id } = record;
+    if (typeof index !== "number" && typeof id !== "string") return undefined;
+    const known = this.#items.get(this.#outputIndex(record)) ?? [...this.#items.values()].find((item) => item.id !== "" && item.id === id);
     if (known !== undefined) return known;
     const begun = type === "response.output_item.done" && isJsonObject(record.item) ? record.item : beginnings[type];
     if (begun === undefined) return undefined;
@@ -126,6 +128,7 @@ export class AnswerReader {
     return new ItemReader(item, { builder: this.#builder, provider: this.#provider, state: this.#state });
   }
 
+  /** Servers without indexes speak of the last item. */
   #outputIndex({ output_index: index }: JsonObject): number {
     return typeof index === "number" ? index : Math.max(0, this.#items.size - 1);
   }
