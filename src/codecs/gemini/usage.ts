@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
-import type { JsonObject } from "../../core/json.ts";
+import { type JsonObject, jsonText } from "../../core/json.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
 import { extrasOf, objectsMember, unknownMembers } from "./wire.ts";
 
@@ -17,6 +17,9 @@ const counts = [
 type Count = (typeof counts)[number];
 
 const known: ReadonlySet<string> = new Set([...counts, "promptTokensDetails", "candidatesTokensDetails"]);
+
+/** Kinds of content that the core counts, or that are the rest. */
+const modelled: ReadonlySet<string> = new Set(["TEXT", "AUDIO", "IMAGE", "VIDEO"]);
 
 /** Words for the tier that served, as the Gemini API and Vertex AI have them. */
 const tiers: Readonly<Record<string, ServiceTier>> = {
@@ -45,6 +48,12 @@ export class UsageReader {
     readDetails(metadata, "promptTokensDetails", this.#input);
     readDetails(metadata, "candidatesTokensDetails", this.#output);
     for (const [name, text] of unknownMembers(metadata, known)) this.#unknown.set(name, text);
+    for (const name of ["promptTokensDetails", "candidatesTokensDetails"]) {
+      // A kind that the core does not count would be lost.
+      const details = objectsMember(metadata, name);
+      if (details.some(({ modality }) => typeof modality === "string" && !modelled.has(modality)))
+        this.#unknown.set(name, jsonText(details));
+    }
     const tier = metadata.serviceTier ?? metadata.trafficType;
     if (typeof tier === "string" && Object.hasOwn(tiers, tier)) this.#tier = tiers[tier];
   }

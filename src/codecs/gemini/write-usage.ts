@@ -15,14 +15,12 @@ export function writeUsage(usage: Usage): WritableObject {
     cachedContentTokenCount: usage.cacheReadTokens,
     thoughtsTokenCount: reasoningTokens,
     toolUsePromptTokenCount: toolUseInputTokens,
-    promptTokensDetails: writeDetails(prompt, {
-      IMAGE: usage.imageInputTokens,
-      AUDIO: usage.audioInputTokens,
-      VIDEO: usage.videoInputTokens,
-    }),
-    candidatesTokensDetails: writeDetails(candidates, { IMAGE: usage.imageOutputTokens, AUDIO: usage.audioOutputTokens }),
   };
   mergeExtras(written, usage.extrasJson[formatName]);
+  // A list of the API's own may name kinds that are not counted here.
+  const { imageInputTokens: IMAGE, audioInputTokens: AUDIO, videoInputTokens: VIDEO } = usage;
+  written.promptTokensDetails ??= writeDetails(prompt, { IMAGE, AUDIO, VIDEO });
+  written.candidatesTokensDetails ??= writeDetails(candidates, { IMAGE: usage.imageOutputTokens, AUDIO: usage.audioOutputTokens });
   // The services have different names for the tier; a name of theirs is among the extras.
   if (written.trafficType === undefined) written.serviceTier ??= serviceTiers[usage.serviceTier];
   return written;

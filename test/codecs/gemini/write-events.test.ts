@@ -470,6 +470,16 @@ describe("counts (case 20)", () => {
 });
 
 describe("an answer of this API", () => {
+  test("keeps counts of kinds that the core does not count", () => {
+    const promptTokensDetails = [
+      { modality: "TEXT", tokenCount: 2 },
+      { modality: "DOCUMENT", tokenCount: 8 },
+    ];
+    const usageMetadata = { promptTokenCount: 10, candidatesTokenCount: 1, totalTokenCount: 11, promptTokensDetails };
+    const chunks = through(chunk([{ text: "a" }], { finishReason: "STOP" }, { usageMetadata }));
+    expect(chunks.at(-1)?.usageMetadata).toEqual(usageMetadata);
+  });
+
   const codec = createGeminiCodec();
   const through = (...chunks: object[]) => {
     const reader = codec.eventReader("google");

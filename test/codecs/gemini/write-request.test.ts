@@ -379,3 +379,14 @@ describe("the call", () => {
     expect(notes).toEqual(["DROPPED messages[0].weight", "DROPPED prediction"]);
   });
 });
+
+test.each([
+  ["gs://b/x", true, true],
+  ["https://generativelanguage.googleapis.com/v1beta/files/x", true, true],
+  ["https://example.com/x.png", true, false],
+  ["s3://b/x", false, false],
+])("content at %s is taken by its address, or not", (url, byMost, withoutUrls) => {
+  const { takesUrl } = createGeminiCodec();
+  expect(takesUrl?.(url, "image", targetWith())).toBe(byMost);
+  expect(takesUrl?.(url, "image", targetWith({ imageUrls: false }))).toBe(withoutUrls);
+});
