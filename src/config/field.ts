@@ -78,6 +78,14 @@ export const baseUrl = z.string().superRefine((text, context) => {
   }
 });
 
+/** A host as a URL has it, with its port: IPv6 addresses in brackets. */
+export const hostAndPort = z
+  .string()
+  .regex(
+    /^(?:[a-z0-9][a-z0-9.-]{0,252}|\[[0-9a-f:.]+\]):[1-9]\d{0,4}$/,
+    "is not host:port in lower case; write images.local:8000 or 10.0.0.5:80",
+  );
+
 /** A name of an HTTP header that the operator may add to upstream requests. */
 export const headerName = z
   .string()

@@ -9,6 +9,7 @@ import {
   count,
   headerName,
   headerValue,
+  hostAndPort,
   listenAddress,
   modelName,
   modelReference,
@@ -160,6 +161,17 @@ const json = z.strictObject({
   max_nodes: count(10, 100_000_000).default(200_000).describe("Most values in a request's JSON"),
 });
 
+const media = z.strictObject({
+  fetch: z.boolean().default(false).describe("Whether media that clients name by URL is fetched for providers that take only data"),
+  max_bytes: count(1_024, 1_073_741_824).default(10_485_760).describe("Largest file that is fetched"),
+  timeout_seconds: seconds(0.05, 600).default(10).describe("Longest fetch of one file"),
+  max_per_request: count(1, 1_000).default(10).describe("Most addresses of one request"),
+  private_hosts: z
+    .array(hostAndPort)
+    .default([])
+    .describe("Hosts with ports, as in images.local:8000, that are asked although they are inside; all others must be public"),
+});
+
 const signatures = z.strictObject({
   max_bytes: count(0, 4_294_967_296).default(33_554_432).describe("Most memory of all that is remembered"),
   max_call_bytes: count(0, 16_777_216).default(262_144).describe("Largest reasoning that is kept for one tool call"),
@@ -183,6 +195,7 @@ export const configSchema = z.strictObject({
   discovery: discovery.prefault({}).describe("Local servers that are found at start"),
   admission: admission.prefault({}).describe("How many calls are taken at once"),
   responses_store: responsesStore.prefault({}).describe("Answers of /v1/responses that clients ask to be stored"),
+  media: media.prefault({}).describe("Fetching what clients name by URL"),
   signatures: signatures.prefault({}).describe("Who signed reasoning and tool calls, remembered for clients that cannot say it"),
   facade: z
     .strictObject({

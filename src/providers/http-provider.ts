@@ -19,6 +19,7 @@ import type { HttpClient, HttpReply } from "./http-client.ts";
 import { type Credential, credentialHeader, headerSecrets, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
 import { httpLimits } from "./http-limits.ts";
 import { isJson, isStream, mediaType, openBody, readErrorText, readText, wrongType } from "./http-reply.ts";
+import { inlineMedia, type MediaFetching, untakenUrls } from "./inline-media.ts";
 import type { ModelPage } from "./model-list.ts";
 import { Redactor } from "./redactor.ts";
 import { disownSignatures, refusesSignature } from "./refused-signatures.ts";
@@ -49,6 +50,8 @@ export interface HttpProviderOptions {
   /** What `sign` signs with, so that it is kept out of errors. */
   readonly secrets?: readonly Secret[] | undefined;
   readonly listing?: ModelListing | undefined;
+  /** Absent: what a target does not take by its address is refused. */
+  readonly media?: MediaFetching | undefined;
   readonly traits: (model: string) => ModelTraits;
   readonly claims?: ((model: string) => boolean) | undefined;
 }
@@ -139,7 +142,8 @@ class HttpUpstream {
     throwIfStopped(call);
     const stream = !call.buffered;
     const wire = call.wire?.format === codec.format ? call.wire : undefined;
-    let written = this.#write(codec, request, target, call, wire);
+    const { asked, places } = await this.#inline(codec, request, target, call);
+    let written = this.#write(codec, asked, target, call, asked === request ? wire : undefined, places);
     if (call.options?.explain) {
       // A plan: the request was written, so the report is complete, and nothing is sent.
       yield { events: [startedEvent({})] };
@@ -150,10 +154,10 @@ class HttpUpstream {
     let reply = await post();
     if (!isSuccess(reply.status)) {
       const error = await this.#readError(reply, codec);
-      const disowned = refusesSignature(error) && call.options?.strict !== true ? disownSignatures(request) : undefined;
+      const disowned = refusesSignature(error) && call.options?.strict !== true ? disownSignatures(asked) : undefined;
       if (disowned === undefined) throw error;
       call.translation.length = 0;
-      written = this.#write(codec, disowned, target, call, undefined);
+      written = this.#write(codec, disowned, target, call, undefined, places);
       reply = await post();
       if (!isSuccess(reply.status)) throw await this.#readError(reply, codec);
     }
@@ -162,12 +166,34 @@ class HttpUpstream {
     else yield await this.#readWhole(codec, written, reply, stream, relay);
   }
 
-  /** The request, settled. `wire` is the client's own, where it may be sent patched. */
-  #write(codec: UpstreamCodec, request: GenerateRequest, target: Target, call: AttemptCall, wire: ClientWire | undefined): UpstreamRequest {
+  /** The request with what the target does not take by its address as data, where that may be fetched; and where it stood. */
+  async #inline(codec: UpstreamCodec, request: GenerateRequest, target: Target, call: AttemptCall) {
+    const { media } = this.#options;
+    const places = untakenUrls(request, codec, target);
+    // In strict mode the writer refuses the addresses: nothing may be sent in another way.
+    if (places.length === 0 || media === undefined || call.options?.strict === true) return { asked: request, places };
+    return { asked: await inlineMedia(request, places, media, call.signal), places };
+  }
+
+  /** The request, settled. `wire` is the client's own, where it may be sent patched; `places` are what was to be fetched. */
+  #write(
+    codec: UpstreamCodec,
+    request: GenerateRequest,
+    target: Target,
+    call: AttemptCall,
+    wire: ClientWire | undefined,
+    places: readonly { readonly path: string }[],
+  ): UpstreamRequest {
     const options = { stream: !call.buffered };
     const patched = wire === undefined ? undefined : codec.relay?.patchRequest(request, wire, target, options);
     const written = patched ?? codec.writeRequest(request, target, options);
-    settle(written, call);
+    const isFetched = this.#options.media !== undefined && call.options?.strict !== true;
+    if (isFetched) for (const { path } of places) written.report.emulated(path, "fetched by the gateway and sent as data");
+    try {
+      settle(written, call);
+    } catch (thrown) {
+      throw places.length > 0 && !isFetched ? withSetting(thrown, this.#options.media !== undefined) : thrown;
+    }
     return written;
   }
 
@@ -363,6 +389,13 @@ class HttpUpstream {
 function settle({ report }: UpstreamRequest, call: AttemptCall): void {
   report.settle(call.options?.strict ?? false);
   call.translation.push(...report.notes);
+}
+
+/** What would have helped with an address that the target does not take. */
+function withSetting(thrown: unknown, isOn: boolean): unknown {
+  if (!(thrown instanceof GatewayError)) return thrown;
+  const help = isOn ? "without strict the gateway fetches it" : "the gateway fetches it where media.fetch is true in its configuration";
+  return new GatewayError(thrown.reason, `${thrown.message}; send the data itself, or ${help}`, thrown.details);
 }
 
 function isSuccess(status: number): boolean {

@@ -8,6 +8,7 @@ import { HttpClient } from "./http-client.ts";
 import type { Credential } from "./http-headers.ts";
 import type { HttpTimeouts } from "./http-limits.ts";
 import { createHttpProvider, type HttpProviderOptions } from "./http-provider.ts";
+import type { MediaFetching } from "./inline-media.ts";
 
 /** One provider as configured. */
 export interface ProviderSettings {
@@ -44,6 +45,8 @@ export interface ProviderDependencies {
   readonly version: string;
   readonly resolve?: Resolve | undefined;
   readonly clock?: Clock | undefined;
+  /** Absent: media that clients name by URL is not fetched. */
+  readonly media?: MediaFetching | undefined;
 }
 
 /** A key that signs requests and is not sent itself. */
@@ -123,6 +126,7 @@ export function createFromSetup(setup: ProviderSetup, options: VendorOptions): P
     credential: setup.credential,
     headers: settings.headers,
     userAgent: `dragoman/${dependencies.version}`,
+    media: dependencies.media,
   });
 }
 

@@ -8,6 +8,7 @@ import { readRequest } from "./read-request.ts";
 import { readResponse } from "./read-response.ts";
 import { createRelay } from "./relay.ts";
 import { format } from "./wire.ts";
+import { takesUrl } from "./write-content.ts";
 import { writeChatError } from "./write-error.ts";
 import { createEventWriter } from "./write-events.ts";
 import { writeRequest } from "./write-request.ts";
@@ -30,6 +31,7 @@ export function createOpenAiChatCodec(quirks: OpenAiChatQuirks = {}): UpstreamCo
   return {
     format,
     relay: createRelay(quirks),
+    takesUrl: (url, kind, target) => takesUrl(url, kind, target, quirks),
     writeRequest: (request, target, options) => writeRequest(request, target, options, quirks),
     eventReader: (provider, state) => createEventReader(provider, quirks, state),
     readResponse: (body, provider, state) => readResponse(body, provider, quirks, state),

@@ -1,6 +1,7 @@
 /** Parts of a message as Chat content, with what could not be carried in the report. */
 import type { CacheMarker } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { Media, Part } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { MediaKind } from "../../core/dialect.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { isJsonObject, JsonError, parseJson, RawJson, upstreamJsonLimits, type Writable, type WritableObject } from "../../core/json.ts";
@@ -106,6 +107,11 @@ function imageType({ mimeType }: Media, bytes: Uint8Array, path: string, report:
   if (sniffed === undefined || sniffed === mimeType) return mimeType;
   if (mimeType !== "" && mimeType !== "image/jpg") report.coerced(`${path}.image.mime_type`, `${sniffed}, as the image itself says`);
   return sniffed;
+}
+
+/** Images may be named by address; sound and files may not. */
+export function takesUrl(url: string, kind: MediaKind, { traits }: Target, quirks: OpenAiChatQuirks): boolean {
+  return kind === "image" && (traits.imageUrls ?? quirks.imageUrls) !== false && /^https?:/i.test(url);
 }
 
 function writeAudio(media: Media, path: string, { quirks, report }: WriteContext): WritableObject | undefined {
