@@ -15,6 +15,9 @@ import { CallState } from "./call-state.ts";
 import { readErrorObject } from "./read-error.ts";
 import { exceptionMark, objectMember, textMember } from "./wire.ts";
 
+/** What the platform's parser could round. */
+const longNumber = /\d{16}/;
+
 /** `state` is what writeRequest gave; anything else means that nothing was emulated. */
 export function createEventReader(provider: string, state: unknown): EventReader {
   return new ConverseEventReader(provider, state instanceof CallState ? state : new CallState());
@@ -91,10 +94,8 @@ class ConverseEventReader implements EventReader {
 
   #parse({ event, data }: Frame): JsonObject {
     // Most records of a stream are deltas whose members are text: the platform's parser is exact for those, and faster.
-    const value =
-      event === "contentBlockDelta"
-        ? this.#attempt(() => JSON.parse(data) as JsonValue)
-        : this.#attempt(() => parseJson(data, upstreamJsonLimits));
+    const isPlain = event === "contentBlockDelta" && !longNumber.test(data);
+    const value = this.#attempt(() => (isPlain ? (JSON.parse(data) as JsonValue) : parseJson(data, upstreamJsonLimits)));
     if (!isJsonObject(value)) throw this.#unreadable("that is no JSON object");
     if (textMember(value, "__type") !== "") throw readErrorObject(value, "", this.#provider, true);
     return value;
