@@ -4,8 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { minApiKeyLength } from "../core/access.ts";
-import { type Scope, scopes } from "../core/call.ts";
 import { createPrincipal, type Principal } from "../core/principal.ts";
+import { type Scope, scopes } from "../core/scope.ts";
 import { StartError } from "../core/start-error.ts";
 
 /** What a key may do that names no scopes: everything a user does. */

@@ -1,7 +1,8 @@
 /** Who is calling: what the surfaces need of access. */
-import type { Scope } from "./call.ts";
+
 import { GatewayError } from "./error.ts";
 import type { Principal } from "./principal.ts";
+import type { Scope } from "./scope.ts";
 
 /** Characters of an API key that somebody chose: shorter ones can be guessed. */
 export const minApiKeyLength = 16;

@@ -8,29 +8,6 @@ import type { Target } from "./target.ts";
 
 export type Operation = "generate" | "complete" | "embed" | "count_tokens" | "list_models";
 
-/** What a credential may be used for (surfaces.md 2.2); `*` is everything. */
-export const scopes = [
-  "chat",
-  "embed",
-  "models",
-  "images",
-  "audio",
-  "moderation",
-  "rerank",
-  "a2a",
-  "files",
-  "batches",
-  "passthrough",
-  "capture",
-  "requests.read",
-  "policy.read",
-  "policy.write",
-  "admin",
-  "*",
-] as const;
-
-export type Scope = (typeof scopes)[number];
-
 /**
  * The client's request as it was sent, for a provider whose upstream speaks the same wire format: it may send the patched
  * body and relay the answer's bytes. A stage that sees or changes content passes the call on without it.

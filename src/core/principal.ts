@@ -1,5 +1,5 @@
 /** Who is calling, as decided by access. */
-import type { Scope } from "./call.ts";
+import type { Scope } from "./scope.ts";
 
 /** What a person or service may do (reliability.md 2.3), least first. Imported `user` is member, `read-only` is viewer. */
 export const roles = ["viewer", "member", "operator", "admin", "auditor"] as const;

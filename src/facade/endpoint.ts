@@ -1,12 +1,12 @@
 /** What an endpoint is, and what it is given. */
 import type { Access } from "../core/access.ts";
-import type { Scope } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../core/operations.ts";
 import type { Principal } from "../core/principal.ts";
 import type { ResponseStore } from "../core/response-store.ts";
+import type { Scope } from "../core/scope.ts";
 import type { NodeRequest, NodeResponse } from "./exchange.ts";
 import type { BodyLimits } from "./read-body.ts";
 import type { Surface } from "./surface.ts";

@@ -3,9 +3,10 @@ import { anthropicCountTokensDialect, anthropicMessagesDialect } from "../codecs
 import { geminiBatchEmbedDialect, geminiCountTokensDialect, geminiDialect, geminiEmbedDialect } from "../codecs/gemini/index.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
 import { openAiEmbeddingsDialect } from "../codecs/openai-embeddings/index.ts";
-import type { Scope } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
+import type { Scope } from "../core/scope.ts";
 import { anthropicModels } from "./anthropic-models.ts";
+import { answerCompletions } from "./completions.ts";
 import { answerCountTokens } from "./count-tokens.ts";
 import { answerEmbeddings } from "./embeddings.ts";
 import type { Answer, Endpoint, Exchange } from "./endpoint.ts";
@@ -23,6 +24,7 @@ export function createEndpoints(): readonly Endpoint[] {
   const running = new RunningResponses();
   return [
     post("/v1/chat/completions", "chat", answerGenerate(openAiChatDialect, { usesDefaultStream: true })),
+    post("/v1/completions", "chat", answerCompletions),
     post("/v1/responses", "chat", answerResponses(running)),
     post("/v1/responses/input_tokens", "chat", answerInputTokens),
     get("/v1/responses/{id}", "chat", answerRetrieve(running)),

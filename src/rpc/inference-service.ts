@@ -8,11 +8,11 @@ import { CompleteRequestSchema, CountTokensRequestSchema, type InferenceService 
 import { ListModelsRequestSchema } from "../../gen/dragoman/v1/model_pb.ts";
 import type { TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call, Operation } from "../core/call.ts";
-import type { Principal } from "../core/principal.ts";
 import { GatewayError, invalidField } from "../core/error.ts";
 import type { CallStarter, RunningCall } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../core/operations.ts";
+import type { Principal } from "../core/principal.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { type CallIds, idsWithoutCall, writeIds } from "./call-ids.ts";
 import { toConnectError } from "./connect-error.ts";

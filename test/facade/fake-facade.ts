@@ -9,7 +9,8 @@ import { BlockKind, FinishReason, type GenerateRequest } from "../../gen/dragoma
 import { CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { type ListModelsResponse, ListModelsResponseSchema, type Model, ModelSchema } from "../../gen/dragoman/v1/model_pb.ts";
 import { UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
-import type { Call, Scope } from "../../src/core/call.ts";
+import type { Call } from "../../src/core/call.ts";
+import type { Scope } from "../../src/core/scope.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent } from "../../src/core/event.ts";

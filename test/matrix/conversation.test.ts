@@ -16,7 +16,7 @@ import { gemini } from "./dialect-gemini.ts";
 import { responses } from "./dialect-responses.ts";
 import { createRpcClient } from "./dialect-rpc.ts";
 import type { Scene, SceneTool, SceneTurn } from "./scene.ts";
-import { lastReceived, providersOf, type Upstream, upstreams } from "./upstreams.ts";
+import { lastReceived, providerOf, providersOf, type Upstream, upstreams } from "./upstreams.ts";
 
 const weather: SceneTool = {
   name: "get_weather",
@@ -56,7 +56,10 @@ describe.each([chat, responses, anthropic, gemini, rpc])("$name", (dialect: Dial
     const turns: SceneTurn[] = [];
     const ask = async () => {
       const scene: Scene = { effort: "low", maxTokens: 4000, tools: [weather], turns: [...turns] };
-      const answer = await dialect.ask({ url: gateway.url, model: `${upstream.provider}/sim-script`, stream: true, strict: false }, scene);
+      const answer = await dialect.ask(
+        { url: gateway.url, model: `${providerOf(upstream, dialect.name)}/sim-script`, stream: true, strict: false },
+        scene,
+      );
       expect(answer.failure).toBeUndefined();
       turns.push({ role: "replay", answer });
       return answer.candidates[0];
@@ -78,8 +81,8 @@ describe.each([chat, responses, anthropic, gemini, rpc])("$name", (dialect: Dial
   });
 });
 
-const aiModels: readonly { name: string; model(url: string, id: string): LanguageModel }[] = [
-  { name: "@ai-sdk/openai", model: (url, id) => createOpenAI({ baseURL: `${url}/v1`, apiKey: "none" })(id) },
+const aiModels: readonly { name: string; format?: string; model(url: string, id: string): LanguageModel }[] = [
+  { name: "@ai-sdk/openai", format: "openai-responses", model: (url, id) => createOpenAI({ baseURL: `${url}/v1`, apiKey: "none" })(id) },
   {
     name: "@ai-sdk/openai-compatible",
     model: (url, id) => createOpenAICompatible({ name: "gateway", baseURL: `${url}/v1`, apiKey: "none" })(id),
@@ -88,7 +91,7 @@ const aiModels: readonly { name: string; model(url: string, id: string): Languag
   { name: "@ai-sdk/google", model: (url, id) => createGoogleGenerativeAI({ baseURL: `${url}/v1beta`, apiKey: "none" })(id) },
 ];
 
-describe.each(aiModels)("ai with $name", ({ model }) => {
+describe.each(aiModels)("ai with $name", ({ format = "", model }) => {
   test.each(upstreams)("four turns on $name", async (upstream: Upstream) => {
     const messages: ModelMessage[] = [];
     const said: string[] = [];
@@ -97,7 +100,7 @@ describe.each(aiModels)("ai with $name", ({ model }) => {
       messages.push({ role: "user", content: question(place, id) });
       const failures: unknown[] = [];
       const run = streamText({
-        model: model(gateway.url, `${upstream.provider}/sim-script`),
+        model: model(gateway.url, `${providerOf(upstream, format)}/sim-script`),
         messages,
         maxRetries: 0,
         maxOutputTokens: 4000,

@@ -37,7 +37,7 @@ const names: Readonly<Record<keyof Received, RegExp>> = {
   topLogprobs: /logprobs/i,
   candidates: /candidate|^n$/i,
   maxTokens: /max/i,
-  unknown: /dragoman_matrix_field|extras/i,
+  unknown: /dragoman_?matrix_?field|extras/i,
 };
 
 /** The outcome of a call that answered or was refused. Fails the test where something is missing and nothing says so. */

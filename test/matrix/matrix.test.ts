@@ -17,7 +17,7 @@ import { createRpcClient } from "./dialect-rpc.ts";
 import { type Cell, isChange, judge, type Outcome } from "./judge.ts";
 import { type Finding, summarize, writeManual } from "./report.ts";
 import { type Answer, CannotSay, type Scene } from "./scene.ts";
-import { lastReceived, providersOf, type Upstream, upstreams } from "./upstreams.ts";
+import { lastReceived, providerOf, providersOf, type Upstream, upstreams } from "./upstreams.ts";
 
 const manual = join(import.meta.dirname, "../../docs/translation.md");
 
@@ -64,7 +64,7 @@ test("docs/translation.md says what was found, and nothing else", () => {
 
 async function run(cell: Cell): Promise<{ outcome: Outcome; notes: Answer["notes"] }> {
   const { dialect, upstream, stream, tried } = cell;
-  const provider = tried.badKey ? `${upstream.provider}-refused` : upstream.provider;
+  const provider = providerOf(upstream, dialect.name) + (tried.badKey ? "-refused" : "");
   const asking: Asking = { url: gateway.url, model: `${provider}/sim-script${tried.lenient ? "-lenient" : ""}`, stream, strict: false };
   try {
     const scene = placeScript(tried);

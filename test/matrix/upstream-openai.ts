@@ -10,7 +10,7 @@ export function readChat(body: Json): Received {
   const format = object(body.response_format);
   const choice = body.tool_choice;
   return view({
-    system: some(messages.filter(({ role }) => role === "system" || role === "developer").map(wordsOf)),
+    system: some(messages.filter(({ role }) => role === "system" || role === "developer").flatMap(textsOf)),
     turns: some(
       messages.flatMap((message) =>
         message.role === "user" || message.role === "assistant" ? [`${message.role}: ${short(wordsOf(message))}`] : [],
@@ -47,7 +47,7 @@ export function readResponses(body: Json): Received {
   return view({
     system: some([
       ...(typeof body.instructions === "string" ? [body.instructions] : []),
-      ...messages.filter(({ role }) => role === "system" || role === "developer").map(wordsOf),
+      ...messages.filter(({ role }) => role === "system" || role === "developer").flatMap(textsOf),
     ]),
     turns: some(
       messages.flatMap((message) =>
@@ -83,10 +83,12 @@ function partsOf({ content }: Json): readonly Json[] {
   return typeof content === "string" ? [{ type: "text", text: content }] : list(content);
 }
 
+function textsOf(message: Json): string[] {
+  return partsOf(message).flatMap((part) => text(part.text) ?? []);
+}
+
 function wordsOf(message: Json): string {
-  return partsOf(message)
-    .flatMap((part) => text(part.text) ?? [])
-    .join("");
+  return textsOf(message).join("");
 }
 
 function mediaOf(part: Json): string[] {

@@ -12,6 +12,8 @@ export interface Upstream {
   readonly name: string;
   /** The configured provider's name. */
   readonly provider: string;
+  /** Another provider of the same format, by dialect: OpenAI itself answers clients of Responses in their own format. */
+  readonly providerFor?: Readonly<Record<string, string>>;
   /** The provider's configuration. */
   configure(sim: SimServer, key: string): object;
   /** Reads what the simulator recorded. */
@@ -20,10 +22,11 @@ export interface Upstream {
   readonly lacks: ReadonlySet<AnswerFact | "signatures">;
 }
 
-const all: readonly Upstream[] = [
+export const upstreams: readonly Upstream[] = [
   {
     name: "openai-chat",
     provider: "chat",
+    providerFor: { "openai-responses": "compatible" },
     configure: ({ url }, key) => ({ type: "openai", base_url: `${url}/v1`, api_key: `sk-${key}` }),
     read: readChat,
     lacks: new Set(["signatures"]),
@@ -51,17 +54,22 @@ const all: readonly Upstream[] = [
   },
 ];
 
-export const upstreams = all.filter(({ name }) => name !== "openai-responses");
-
 /** What the simulator recorded last, in no vendor's words. */
 export function lastReceived({ read }: Upstream, sim: SimServer): Received {
   return read(object(sim.requests().at(-1)?.body));
 }
 
+/** What a client of a dialect names to reach an upstream. */
+export function providerOf({ provider, providerFor }: Upstream, dialect: string): string {
+  return providerFor?.[dialect] ?? provider;
+}
+
 /** Configuration of all of them, and of each once more with a key that the vendor refuses. */
 export function providersOf(sim: SimServer): Record<string, object> {
+  const compatible = (key: string) => ({ type: "openai-compatible", base_url: `${sim.url}/v1`, api_key: `sk-${key}` });
+  const all = [...upstreams, { provider: "compatible", configure: (_: SimServer, key: string) => compatible(key) }];
   return Object.fromEntries(
-    upstreams.flatMap(({ provider, configure }) => [
+    all.flatMap(({ provider, configure }) => [
       [provider, configure(sim, "matrix-0001")],
       [`${provider}-refused`, configure(sim, "bad-matrix-0002")],
     ]),
