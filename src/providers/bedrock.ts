@@ -241,7 +241,7 @@ function readProfiles(body: JsonObject, provider: string): ModelPage {
     .flatMap((entry) => {
       const id = textOf(entry.inferenceProfileId);
       const facts = { id, displayName: textOf(entry.inferenceProfileName), description: textOf(entry.description) };
-      const model = createModel({ ...facts, ownedBy: /(?:^|\.)([a-z0-9]+)\./.exec(id)?.[1] }, provider);
+      const model = createModel({ ...facts, ownedBy: vendorOf.exec(id)?.[1] }, provider);
       return model === undefined ? [] : [model];
     });
   const next = textOf(body.nextToken);
@@ -253,6 +253,7 @@ function stringsOf(value: JsonValue | undefined): string[] {
 }
 
 const vendors = "anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer|google|nvidia|minimax|moonshot|zai";
+const vendorOf = new RegExp(`(?:^|\\.)(${vendors})\\.`);
 const modelId = new RegExp(`^(?:(?:[a-z]{2,6}|us-gov)\\.)?(?:${vendors})\\.[a-z0-9]`);
 
 function claims(model: string): boolean {

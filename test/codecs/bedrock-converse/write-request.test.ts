@@ -158,10 +158,10 @@ describe("messages", () => {
   });
 
   test("a failed result says so, by a flag or in words", () => {
-    const messages = [user("q"), assistant(call("a")), { role: 5, parts: [resultPart("a", "no", { isError: true })] }] as const;
+    const messages = [user("q"), assistant(call("a")), result("a", "no", { isError: true })];
     const content = (written: ReturnType<typeof write>) => written.json.messages[2]?.content[0]?.toolResult;
-    expect(content(write({ messages: [...messages], tools: [tool("f")] }))).toMatchObject({ status: "error", content: [{ text: "no" }] });
-    const plain = write({ messages: [...messages], tools: [tool("f")] }, {}, { model: () => ({ ...claudeQuirks, resultStatus: false }) });
+    expect(content(write({ messages, tools: [tool("f")] }))).toMatchObject({ status: "error", content: [{ text: "no" }] });
+    const plain = write({ messages, tools: [tool("f")] }, {}, { model: () => ({ ...claudeQuirks, resultStatus: false }) });
     expect(content(plain)).toEqual({ toolUseId: "a", content: [{ text: "Error: no" }] });
     expect(plain.notes).toEqual(["EMULATED messages[2].parts[0].tool_result.is_error"]);
   });
