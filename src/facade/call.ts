@@ -2,6 +2,7 @@
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
 import type { Call, ClientWire, Operation } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
+import type { RunningCall } from "../core/incoming.ts";
 import type { Exchange } from "./endpoint.ts";
 import { headerOf } from "./exchange.ts";
 import { inWordsOf, sendError } from "./send-error.ts";
@@ -20,24 +21,33 @@ export interface CallFacts {
 
 /** Runs `answer` with a call. A failure before the first byte becomes the surface's error, with the call's ids. */
 export async function withCall(exchange: Exchange, facts: CallFacts, answer: (call: Call) => Promise<void>): Promise<void> {
-  const { request, response, surface, principal, options } = exchange;
-  const { stop, ...begun } = facts;
-  const { call, end } = options.starter.start({
-    ...begun,
-    surface: surface.name,
-    principal,
-    clientSignal: stop === undefined ? exchange.clientSignal : AbortSignal.any([exchange.clientSignal, stop]),
-    header: (name) => headerOf(request, name),
-  });
+  const { call, end } = beginCall(exchange, facts);
   try {
     await answer(call);
   } catch (thrown) {
-    const error = inWordsOf(GatewayError.from(thrown), facts.clientPath);
-    if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
-    sendError(response, surface, error, call);
+    failCall(exchange, call, thrown, facts.clientPath);
   } finally {
     end();
   }
+}
+
+/** Throws GatewayError for a wrong header. The caller ends what it begins. */
+export function beginCall(exchange: Exchange, { stop, ...facts }: CallFacts): RunningCall {
+  const { request, surface, principal, clientSignal, options } = exchange;
+  return options.starter.start({
+    ...facts,
+    surface: surface.name,
+    principal,
+    clientSignal: stop === undefined ? clientSignal : AbortSignal.any([clientSignal, stop]),
+    header: (name) => headerOf(request, name),
+  });
+}
+
+/** Answers with a failure, where nothing has been sent. */
+export function failCall({ response, surface, options }: Exchange, call: Call, thrown: unknown, clientPath: CallFacts["clientPath"]): void {
+  const error = inWordsOf(GatewayError.from(thrown), clientPath);
+  if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
+  sendError(response, surface, error, call);
 }
 
 /** Notes name the field in the core request; clients know their own names. */
