@@ -22,7 +22,7 @@ It keeps its own bill of what it served.`,
     const running = await startSim(options).catch((error: unknown) => {
       throw explain(error, options) ?? error;
     });
-    write(`simulated upstream on ${running.url}\n`);
+    write(`simulated upstream on ${running.url}, gRPC on ${running.grpcUrl}\n`);
     await waitForSignal({ stop: () => running.close(), log: silentLog });
     return exitCodes.ok;
   },
@@ -33,18 +33,21 @@ function describeFlag(option: keyof SimOptions, kind: "number" | "string" | "boo
   return { value: kind === "number" ? "N" : "TEXT", about: `${about} (${simDefaults[option]})` };
 }
 
-/** Over the defaults. Throws UsageError. */
-function readOptions({ options, switches }: Arguments): SimOptions {
+/** Those that were given. Throws UsageError. */
+function readOptions({ options, switches }: Arguments): Partial<SimOptions> {
   const given: [string, string | number | boolean][] = [];
   for (const [flag, { option, kind }] of Object.entries(simOptions)) {
     const text = options[flag];
     if (kind === "boolean" && switches.has(flag)) given.push([option, true]);
     else if (text !== undefined) given.push([option, kind === "number" ? readNumber(text, flag, name) : text]);
   }
-  return { ...simDefaults, ...Object.fromEntries(given) };
+  return Object.fromEntries(given);
 }
 
-function explain(error: unknown, { host, port }: SimOptions): StartError | undefined {
+function explain(error: unknown, given: Partial<SimOptions>): StartError | undefined {
   if (!(error instanceof Error && "code" in error && "syscall" in error && error.syscall === "listen")) return undefined;
-  return new StartError(`${host}:${port} cannot be bound (${error.code}); choose another port with --port`, exitCodes.unavailable, error);
+  const { host, port } = { ...simDefaults, ...given };
+  const taken = "port" in error ? Number(error.port) : port;
+  const flag = taken === port ? "--port" : "--grpc-port";
+  return new StartError(`${host}:${taken} cannot be bound (${error.code}); choose another port with ${flag}`, exitCodes.unavailable, error);
 }

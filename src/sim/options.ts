@@ -4,6 +4,8 @@ export interface SimOptions {
   /** TCP port; 0 takes a free one. */
   readonly port: number;
   readonly host: string;
+  /** TCP port for gRPC; 0 takes a free one. */
+  readonly grpcPort: number;
   /** Time to the first token in milliseconds, where a script does not say. */
   readonly ttftMs: number;
   /** Tokens per second, where a script does not say; 0: as fast as it goes. */
@@ -21,6 +23,7 @@ export interface SimOptions {
 export const simDefaults: SimOptions = {
   port: 8090,
   host: "127.0.0.1",
+  grpcPort: 8091,
   ttftMs: 0,
   tokensPerSecond: 0,
   lenient: false,
@@ -40,6 +43,7 @@ export interface SimFlag {
 export const simOptions: Readonly<Record<string, SimFlag>> = {
   port: { option: "port", kind: "number", about: "port to listen on; 0 takes a free one" },
   host: { option: "host", kind: "string", about: "address to listen on" },
+  "grpc-port": { option: "grpcPort", kind: "number", about: "port for gRPC; 0 takes a free one" },
   ttft: { option: "ttftMs", kind: "number", about: "milliseconds to the first token" },
   "tokens-per-second": { option: "tokensPerSecond", kind: "number", about: "pace of the tokens; 0: as fast as it goes" },
   lenient: { option: "lenient", kind: "boolean", about: "take unknown request fields and echo them back" },

@@ -125,7 +125,7 @@ describe("serve", () => {
 test("sim listens, says where, and ends on SIGTERM", async () => {
   const { child, ended, out } = start(["sim", "--port", "0"]);
   await until(() => out().includes("http://"));
-  expect(out()).toMatch(/^simulated upstream on http:\/\/127\.0\.0\.1:\d+\n$/);
+  expect(out()).toMatch(/^simulated upstream on http:\/\/127\.0\.0\.1:\d+, gRPC on http:\/\/127\.0\.0\.1:\d+\n$/);
   child.kill("SIGTERM");
   expect(await ended).toBe(0);
 });

@@ -10,6 +10,7 @@ import { isObject, type JsonObject } from "../shape.ts";
 import { type BillRow, Books, Entry, lastFour, maskHeader, type ReceivedRequest } from "./bill.ts";
 import { answerControl } from "./control.ts";
 import { Exchange, Gone } from "./exchange.ts";
+import { GrpcSim } from "./grpc/grpc-sim.ts";
 import { sendProblem } from "./head-faults.ts";
 import { newId } from "./ids.ts";
 import { play } from "./play.ts";
@@ -24,6 +25,8 @@ export interface SimServer {
   /** Origin, without a slash at the end: `http://127.0.0.1:8090`. */
   readonly url: string;
   readonly port: number;
+  /** Where it speaks gRPC, in plain text: `http://127.0.0.1:8091`. */
+  readonly grpcUrl: string;
   /** One row per request that reached a model, oldest first. A copy. */
   bill(): BillRow[];
   /** Every request, refused ones too. A copy. */
@@ -38,7 +41,9 @@ export interface SimServer {
 
 /** Rejects where the address cannot be listened on. */
 export async function startSim(options: Partial<SimOptions> = {}): Promise<SimServer> {
-  const sim = new Sim({ ...simDefaults, ...options });
+  // Who takes a free port takes two.
+  const grpcPort = options.grpcPort ?? (options.port === 0 ? 0 : simDefaults.grpcPort);
+  const sim = new Sim({ ...simDefaults, ...options, grpcPort });
   await sim.listen();
   return sim;
 }
@@ -51,6 +56,7 @@ class Sim implements SimServer {
   readonly #open = new Set<Promise<void>>();
   /** The request that came last on each connection: its closing is that request's. */
   readonly #latest = new WeakMap<Socket, Entry>();
+  readonly #grpc: GrpcSim;
 
   constructor(options: SimOptions) {
     this.#options = options;
@@ -59,6 +65,7 @@ class Sim implements SimServer {
     // Faults take their time, and so may a test that reads slowly.
     this.#server.requestTimeout = 0;
     this.#server.keepAliveTimeout = 60_000;
+    this.#grpc = new GrpcSim(options, this.#books, this.#attempts, (answer) => this.#track(answer));
   }
 
   get port(): number {
@@ -66,15 +73,35 @@ class Sim implements SimServer {
   }
 
   get url(): string {
-    const { host } = this.#options;
-    return `http://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+    return this.#urlOf(this.port);
   }
 
-  listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
+  get grpcUrl(): string {
+    return this.#urlOf(this.#grpc.port);
+  }
+
+  #urlOf(port: number): string {
+    const { host } = this.#options;
+    return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  }
+
+  async listen(): Promise<void> {
+    const { port, grpcPort, host } = this.#options;
+    await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen(this.#options.port, this.#options.host, resolve);
+      this.#server.listen(port, host, resolve);
     });
+    try {
+      await this.#grpc.listen(grpcPort, host);
+    } catch (error) {
+      this.#server.close();
+      throw error;
+    }
+  }
+
+  #track(answer: Promise<unknown>): void {
+    const over: Promise<void> = answer.then(() => void this.#open.delete(over));
+    this.#open.add(over);
   }
 
   bill(): BillRow[] {
@@ -94,7 +121,8 @@ class Sim implements SimServer {
     while (this.#open.size > 0) await Promise.all(this.#open);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await this.#grpc.close();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
@@ -220,6 +248,7 @@ const notJson: Readonly<Record<string, string>> = {
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
   anthropic: "The request body is not valid JSON: expected a value",
   gemini: "Invalid JSON payload received. Expected a value.",
+  cohere: "invalid request: the body is not valid JSON.",
   bedrock: "Malformed input request: the body is not valid JSON, please reformat your input and try again.",
 };
 
