@@ -204,12 +204,9 @@ export class GrpcClient {
   /** What a failed call means: the upstream's own status, or what went wrong on the way. */
   #failure(error: ServiceError, headers: Metadata | undefined, begun: boolean, totalMs: number): GrpcFailure | GatewayError {
     const { code, details, metadata } = error;
-    const isOwn = headers === undefined && Object.keys(metadata.getMap()).length === 0;
-    if (isOwn && code === status.DEADLINE_EXCEEDED) return tooLong(this.origin, totalMs);
-    if (isOwn || begun) {
-      const kind = transportKind(details, this.#names.failure);
-      if (kind !== undefined) return transportError(new TransportFailure(kind, details, this.#names.failure), this.origin);
-    }
+    if (code === status.DEADLINE_EXCEEDED && details.startsWith("Deadline exceeded after")) return tooLong(this.origin, totalMs);
+    const kind = transportKind(details, this.#names.failure);
+    if (kind !== undefined) return transportError(new TransportFailure(kind, details, this.#names.failure), this.origin);
     const [bytes] = metadata.get("grpc-status-details-bin");
     const requestId = headerOf(() => metadata)("x-request-id") ?? headerOf(() => headers)("x-request-id") ?? "";
     return new GrpcFailure({
@@ -315,7 +312,8 @@ class StreamReader<Message> implements MessageSource<Message> {
   /** The library reports a failure before what it still holds was read. */
   #break(error: ServiceError): void {
     const { running, failureOf } = this.#options;
-    for (let message = running.read(); message !== null && this.#failure === undefined; message = running.read()) this.#queue.push(message);
+    // Each read hands its message to the `data` listener.
+    while (this.#failure === undefined && running.read() !== null);
     this.#settle(failureOf(error, this.#headers, this.#movedAt !== undefined));
   }
 
@@ -392,9 +390,11 @@ function changed(
 function transportKind(details: string, lookup: TransportFailure | undefined): TransportFailureKind | undefined {
   if (details === noAddress) return lookup?.kind ?? "dns";
   if (details.startsWith("No connection established")) return connectKind(details);
-  if (/^Received message larger|^Attempted to send message larger/.test(details)) return "too_large";
+  if (/^Received message (?:larger|that decompresses)|^Attempted to send message larger/.test(details)) return "too_large";
   if (/ECONNRESET|EPIPE|^Connection dropped|^Received RST_STREAM|^Stream closed|socket hang up/i.test(details)) return "reset";
-  return /^Response message parsing error|^Error parsing|^Failed to decompress|Protocol error/i.test(details) ? "protocol" : undefined;
+  return /^Response message parsing error|^Error parsing|^Failed to decompress|^Received compressed message|Protocol error/i.test(details)
+    ? "protocol"
+    : undefined;
 }
 
 function connectKind(details: string): TransportFailureKind {

@@ -8,6 +8,8 @@ export const grpcLimits = {
   /** Waits between tries to connect to an upstream that is away. */
   firstReconnectMs: 100,
   longestReconnectMs: 1_000,
+  /** Least time between two look-ups of an upstream's name. */
+  resolutionMs: 1_000,
   /** A connection without calls is closed after this; the next call makes a new one. */
   idleConnectionMs: 300_000,
   /** Received and not yet read: above it the upstream is not asked for more. */

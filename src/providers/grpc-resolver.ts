@@ -5,6 +5,7 @@
 import { isIP } from "node:net";
 import { type ChannelOptions, experimental, Metadata, status } from "@grpc/grpc-js";
 import { createLookup, type Resolve, refuseAddress } from "./egress.ts";
+import { grpcLimits } from "./grpc-limits.ts";
 import { TransportFailure } from "./transport-failure.ts";
 
 /** URI scheme of targets that this resolver serves: `dragoman:api.example.com:443`. */
@@ -57,36 +58,41 @@ export function resolvedTarget(names: UpstreamNames): { target: string; options:
 class UpstreamResolver implements experimental.Resolver {
   readonly #listener: experimental.ResolverListener;
   readonly #names: UpstreamNames;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the last look-up began, by the monotonic clock; undefined before the first. */
+  #askedAt: number | undefined;
   #closed = false;
-  #running = false;
 
   constructor(_target: experimental.GrpcUri, listener: experimental.ResolverListener, options: ChannelOptions) {
     this.#listener = listener;
     this.#names = options[optionName];
   }
 
+  /** The channel asks at every failure to connect, and connects at every answer: without a pause between, it would spin. */
   updateResolution(): void {
     this.#closed = false;
-    if (this.#running) return;
-    this.#running = true;
-    void this.#names.addresses().then((addresses) => {
-      this.#running = false;
-      if (this.#closed) return;
-      const endpoints = addresses.map((host) => ({ addresses: [{ host, port: this.#names.port }] }));
-      const result =
-        endpoints.length > 0
-          ? experimental.statusOrFromValue(endpoints)
-          : experimental.statusOrFromError<experimental.Endpoint[]>({
-              code: status.UNAVAILABLE,
-              details: noAddress,
-              metadata: new Metadata(),
-            });
-      this.#listener(result, {}, null, "");
-    });
+    if (this.#timer !== undefined) return;
+    const wait = this.#askedAt === undefined ? 0 : Math.max(0, this.#askedAt + grpcLimits.resolutionMs - performance.now());
+    this.#timer = setTimeout(() => void this.#resolve(), wait).unref();
   }
 
   destroy(): void {
     this.#closed = true;
+    this.#askedAt = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #resolve(): Promise<void> {
+    this.#askedAt = performance.now();
+    const addresses = await this.#names.addresses();
+    this.#timer = undefined;
+    if (this.#closed) return;
+    const endpoints = addresses.map((host) => ({ addresses: [{ host, port: this.#names.port }] }));
+    const failure = { code: status.UNAVAILABLE, details: noAddress, metadata: new Metadata() };
+    const result =
+      endpoints.length > 0 ? experimental.statusOrFromValue(endpoints) : experimental.statusOrFromError<experimental.Endpoint[]>(failure);
+    this.#listener(result, {}, null, "");
   }
 
   static getDefaultAuthority({ path }: experimental.GrpcUri): string {

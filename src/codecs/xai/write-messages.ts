@@ -38,6 +38,8 @@ class MessageWriter {
     for (const [index, message] of messages.entries()) this.#message(message, `messages[${index}]`);
     this.#writeMoved();
     this.#speakAsUser(messages);
+    // Every message must have content, be it empty.
+    for (const { content } of this.#written) if (content.length === 0) content.push(textContent(""));
     return this.#written;
   }
 
@@ -91,7 +93,6 @@ class MessageWriter {
   #resultContent(result: ToolResult, inner: readonly Placed[], path: string): Content[] {
     const texts = inner.filter(({ part }) => !isMedia(part));
     const content = result.resultJson === "" ? this.#content(texts) : [textContent(result.resultJson)];
-    if (content.length === 0) content.push(textContent(""));
     if (!result.isError) return content;
     this.#context.report.emulated(`${path}.tool_result.is_error`, 'the text begins with "Error: "');
     return [textContent("Error: "), ...content];
