@@ -74,9 +74,7 @@ beforeAll(async () => {
         } else {
           const folded = answers.map((events) => new Fold().addAll(events).response());
           response.writeHead(200, { "content-type": "application/json" });
-          response.end(
-            dialect.writeResponse(joinCompletions(folded, requests.answer.generate.sampling?.candidateCount ?? 1), facts, requests.answer),
-          );
+          response.end(dialect.writeResponse(joinCompletions(folded, requests), facts, requests.answer));
         }
       } catch (thrown) {
         const error = GatewayError.from(thrown);
