@@ -2,7 +2,13 @@
 
 import type { CompleteResponse } from "../../gen/dragoman/v1/generate_pb.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
-import { isChatBody, joinCompletions, openAiCompletionsDialect, readCompletionRequests } from "../codecs/openai-completions/index.ts";
+import {
+  type CompletionRequests,
+  isChatBody,
+  joinCompletions,
+  openAiCompletionsDialect,
+  readCompletionRequests,
+} from "../codecs/openai-completions/index.ts";
 import type { Dialect, DialectRequest } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
 import type { RunningCall } from "../core/incoming.ts";
@@ -21,8 +27,8 @@ const promptsAtOnce = 8;
 export const answerCompletions: Answer = async (exchange) => {
   const body = await readJsonBody(exchange.request, exchange.options.body);
   if (isChatBody(body)) return answerBody(exchange, openAiChatDialect, body, { usesDefaultStream: true });
-  const { answer, each } = readCompletionRequests(body);
-  return each.length === 1 ? answerBody(exchange, dialect, body) : answerPrompts(exchange, answer, each);
+  const requests = readCompletionRequests(body);
+  return requests.each.length === 1 ? answerBody(exchange, dialect, body) : answerPrompts(exchange, requests);
 };
 
 interface PromptCall extends RunningCall {
@@ -30,7 +36,8 @@ interface PromptCall extends RunningCall {
 }
 
 /** A call for each prompt. They succeed together: the first that fails stops the others. */
-async function answerPrompts(exchange: Exchange, answer: DialectRequest, each: readonly DialectRequest[]): Promise<void> {
+async function answerPrompts(exchange: Exchange, requests: CompletionRequests): Promise<void> {
+  const { answer, each } = requests;
   const { response, surface, options } = exchange;
   const stop = new AbortController();
   const calls: PromptCall[] = [];
@@ -46,7 +53,7 @@ async function answerPrompts(exchange: Exchange, answer: DialectRequest, each: r
         surface,
         answers[0]?.started,
       );
-      const joined = joinCompletions(answers, answer.generate.sampling?.candidateCount ?? 1);
+      const joined = joinCompletions(answers, requests);
       sendJson(response, 200, headers, dialect.writeResponse(joined, newAnswerFacts(options.clock.wall()), answer));
     } catch (thrown) {
       failCall(exchange, first.call, thrown, (path) => clientPathOf(answer, path));

@@ -10,7 +10,6 @@ import { CountTokensResponseSchema } from "../../gen/dragoman/v1/inference_servi
 import { type ListModelsResponse, ListModelsResponseSchema, type Model, ModelSchema } from "../../gen/dragoman/v1/model_pb.ts";
 import { UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../../src/core/call.ts";
-import type { Scope } from "../../src/core/scope.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent } from "../../src/core/event.ts";
@@ -18,6 +17,7 @@ import { Fold } from "../../src/core/fold.ts";
 import { silentLog } from "../../src/core/log.ts";
 import type { Operations } from "../../src/core/operations.ts";
 import { createPrincipal } from "../../src/core/principal.ts";
+import type { Scope } from "../../src/core/scope.ts";
 import { createHttpFacade } from "../../src/facade/http-facade.ts";
 import { createCallStarter } from "../../src/pipeline/call-starter.ts";
 import { listModels } from "../../src/pipeline/list-models.ts";
