@@ -15,6 +15,7 @@ export const grpcCodes = {
   permissionDenied: 7,
   resourceExhausted: 8,
   failedPrecondition: 9,
+  aborted: 10,
   unimplemented: 12,
   internal: 13,
   unavailable: 14,
@@ -60,6 +61,10 @@ export const reasons = {
   cancelled: { code: grpcCodes.cancelled, status: 499, retryable: false },
   unsupported: { code: grpcCodes.unimplemented, status: 501, retryable: false },
   ledger_unavailable: { code: grpcCodes.unavailable, status: 503, retryable: true },
+  store_unavailable: { code: grpcCodes.unavailable, status: 503, retryable: true },
+  not_found: { code: grpcCodes.notFound, status: 404, retryable: false },
+  already_exists: { code: grpcCodes.alreadyExists, status: 409, retryable: false },
+  etag_mismatch: { code: grpcCodes.aborted, status: 412, retryable: false },
   internal: { code: grpcCodes.internal, status: 500, retryable: false },
 } as const satisfies Record<string, ReasonFacts>;
 

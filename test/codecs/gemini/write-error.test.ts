@@ -22,6 +22,7 @@ const statuses: Readonly<Record<number, string>> = {
 const exceptions: Readonly<Partial<Record<Reason, string>>> = {
   guardrail_blocked: "FAILED_PRECONDITION",
   route_not_found: "UNIMPLEMENTED",
+  etag_mismatch: "ABORTED",
 };
 
 describe("a failure in Google's envelope", () => {
