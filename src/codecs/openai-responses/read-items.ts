@@ -9,21 +9,29 @@ import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../c
 import { makePart, opaquePart, readContent } from "./read-content.ts";
 import { format, itemExtras, roles, signatureFamily } from "./wire.ts";
 
+export interface ReadInput {
+  readonly messages: Message[];
+  /** Where each part of each message stood in the input, and a message without parts. */
+  readonly places: readonly (readonly string[])[];
+}
+
 /** Throws invalid_request with the client's own path. */
-export function readInput(body: Fields): Message[] {
+export function readInput(body: Fields): ReadInput {
   const value = body.peek("input");
-  if (value === undefined) return [];
+  if (value === undefined) return { messages: [], places: [] };
   if (typeof value === "string") {
-    return [create(MessageSchema, { role: Role.USER, parts: [makePart({ case: "text", value: body.string("input") ?? "" })] })];
+    const parts = [makePart({ case: "text", value: body.string("input") ?? "" })];
+    return { messages: [create(MessageSchema, { role: Role.USER, parts })], places: [["input"]] };
   }
   if (!Array.isArray(value)) return body.fail("input", `must be a string or an array of items, not ${describe(value)}`);
   const reader = new ItemReader();
   for (const item of body.array("input") ?? []) reader.read(item);
-  return reader.messages;
+  return reader;
 }
 
-class ItemReader {
+class ItemReader implements ReadInput {
   readonly messages: Message[] = [];
+  readonly places: string[][] = [];
   /** The assistant's turn that further items may belong to. */
   #turn: Message | undefined;
 
@@ -35,22 +43,22 @@ class ItemReader {
         this.#message(fields);
         break;
       case "reasoning":
-        this.#add([readReasoning(fields)]);
+        this.#add([readReasoning(fields)], [path]);
         break;
       case "function_call":
       case "custom_tool_call":
-        this.#add([readCall(fields, type)]);
+        this.#add([readCall(fields, type)], [path]);
         break;
       case "function_call_output":
       case "custom_tool_call_output":
-        if (fields.has("call_id")) this.#push(Role.TOOL, [readResult(fields, type)]);
-        else this.#push(Role.TOOL, [opaquePart(type, jsonText(value))]);
+        if (fields.has("call_id")) this.#push(Role.TOOL, [readResult(fields, type)], [path]);
+        else this.#push(Role.TOOL, [opaquePart(type, jsonText(value))], [path]);
         break;
       case "":
         fields.fail("type", "is required");
         break;
       default:
-        this.#opaque(opaquePart(type, jsonText(value)), type);
+        this.#opaque(opaquePart(type, jsonText(value)), type, path);
     }
   }
 
@@ -58,6 +66,9 @@ class ItemReader {
     const role = roles[fields.word("role", Object.keys(roles)) ?? fields.fail("role", "is required")] as Role;
     if (!fields.has("content")) fields.fail("content", "is required");
     const parts = readContent(fields, "content");
+    const isText = typeof fields.peek("content") === "string";
+    const content = fields.pathOf("content");
+    const places = parts.length === 0 ? [fields.path] : parts.map((_, index) => (isText ? content : `${content}[${index}]`));
     const id = readId(fields);
     for (const part of parts) {
       part.id = id;
@@ -67,7 +78,7 @@ class ItemReader {
     readStatus(fields);
     const [first] = parts;
     if (role !== Role.ASSISTANT || first === undefined) {
-      this.#push(role, parts, fields);
+      this.#push(role, parts, places, fields);
       return;
     }
     // A turn may hold several message items; what belongs to one of them stays with its first part.
@@ -79,27 +90,30 @@ class ItemReader {
     // Two neighbours that nothing sets apart would be written as one.
     const last = this.#turn?.parts.at(-1);
     if (last !== undefined && isMessagePart(last) && last.id === id) this.#turn = undefined;
-    this.#add(parts);
+    this.#add(parts, places);
   }
 
-  #add(parts: Part[]): void {
+  #add(parts: Part[], places: readonly string[]): void {
     if (this.#turn === undefined) {
       this.#turn = create(MessageSchema, { role: Role.ASSISTANT });
       this.messages.push(this.#turn);
+      this.places.push([]);
     }
     this.#turn.parts.push(...parts);
+    this.places.at(-1)?.push(...places);
   }
 
-  #push(role: Role, parts: Part[], fields?: Fields): void {
+  #push(role: Role, parts: Part[], places: string[], fields?: Fields): void {
     this.#turn = undefined;
+    this.places.push(places);
     this.messages.push(create(MessageSchema, { role, parts, extrasJson: fields?.extras(format) ?? {} }));
   }
 
   /** Calls and other things that the model or the service made are part of the turn; what answers them is not. */
-  #opaque(part: Part, type: string): void {
-    if (/_(?:output|response)$/.test(type)) this.#push(Role.TOOL, [part]);
-    else if (type === "additional_tools" || type === "configuration_update") this.#push(Role.DEVELOPER, [part]);
-    else this.#add([part]);
+  #opaque(part: Part, type: string, path: string): void {
+    if (/_(?:output|response)$/.test(type)) this.#push(Role.TOOL, [part], [path]);
+    else if (type === "additional_tools" || type === "configuration_update") this.#push(Role.DEVELOPER, [part], [path]);
+    else this.#add([part], [path]);
   }
 }
 

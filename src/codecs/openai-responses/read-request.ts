@@ -17,6 +17,7 @@ import {
 import type { DialectRequest } from "../../core/dialect.ts";
 import { describe, Fields } from "../../core/fields.ts";
 import { isJsonObject, type JsonValue, type Writable, writeJson } from "../../core/json.ts";
+import { placeInInput } from "./client-path.ts";
 import { makePart } from "./read-content.ts";
 import { readInput } from "./read-items.ts";
 import { readToolChoice, readTools } from "./read-tools.ts";
@@ -32,7 +33,8 @@ export function readRequest(body: JsonValue): DialectRequest {
   const generate = create(GenerateRequestSchema, { model: readModel(fields) });
   if (fields.boolean("background")) fields.fail("background", "must be false: answers are not made in the background here");
   const instructions = fields.string("instructions");
-  generate.messages = readInput(fields);
+  const { messages, places } = readInput(fields);
+  generate.messages = messages;
   if (instructions !== undefined) {
     const parts = [makePart({ case: "text", value: instructions })];
     generate.messages.unshift(create(MessageSchema, { role: Role.SYSTEM, parts }));
@@ -57,7 +59,8 @@ export function readRequest(body: JsonValue): DialectRequest {
   const rest = withInclude(fields.rest(), include);
   if (rest !== undefined) generate.extrasJson = { [format]: rest };
   const rendering = createRendering(isJsonObject(body) ? body : {}, instructions !== undefined, generate.reasoning);
-  return { generate, stream, includeUsage: true, rendering };
+  const allPlaces = instructions === undefined ? places : [["instructions"], ...places];
+  return { generate, stream, includeUsage: true, rendering, clientPath: (path) => placeInInput(path, allPlaces) };
 }
 
 function readModel(fields: Fields): string {
