@@ -115,8 +115,8 @@ describe.each(aiModels)("ai with $name", ({ format = "", model }) => {
         stopWhen: stepCountIs(3),
         onError: ({ error }) => void failures.push(error),
       });
-      said.push(await run.text);
-      expect(failures).toEqual([]);
+      said.push(await Promise.resolve(run.text).catch(() => ""));
+      expect(failures.map(String)).toEqual([]);
       messages.push(...(await run.response).messages);
     }
     expect(said).toEqual(expected);

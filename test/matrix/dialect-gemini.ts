@@ -1,6 +1,6 @@
 /** Gemini generateContent, by the npm package `@google/genai`. */
 import { ApiError, GoogleGenAI } from "@google/genai";
-import { type Asking, type DialectClient, HeaderTap, holdsUnknown } from "./dialect.ts";
+import { type Asking, type DialectClient, HeaderTap } from "./dialect.ts";
 import {
   type Answer,
   type AnswerUsage,
@@ -56,7 +56,7 @@ export const gemini: DialectClient = {
       if (asking.stream)
         for await (const chunk of await client.models.generateContentStream(request)) chunks.add(chunk as unknown as Chunk);
       else chunks.add((await client.models.generateContent(request)) as unknown as Chunk);
-      return chunks.answer(tap);
+      return { ...chunks.answer(tap), unknownSeen: await tap.holdsUnknown() };
     } catch (thrown) {
       if (!(thrown instanceof ApiError) && !(thrown instanceof Error)) throw thrown;
       return { ...chunks.answer(tap), failure: tap.failure(thrown) };
@@ -153,10 +153,8 @@ const finishes: Readonly<Record<string, Finish>> = {
 class Chunks {
   readonly #found: { parts: Part[]; citations: string[]; logprobs: number; finish: string }[] = [];
   #usage: Chunk["usageMetadata"];
-  #unknown = false;
 
   add(chunk: Chunk): void {
-    this.#unknown ||= holdsUnknown(chunk);
     for (const { index = 0, content, finishReason, groundingMetadata, citationMetadata, logprobsResult } of chunk.candidates ?? []) {
       const candidate = (this.#found[index] ??= { parts: [], citations: [], logprobs: 0, finish: "" });
       for (const part of content?.parts ?? []) {
@@ -205,7 +203,7 @@ class Chunks {
       usage: said,
       failure: undefined,
       notes: tap.notes(),
-      unknownSeen: this.#unknown,
+      unknownSeen: false,
       native: this.#found[0]?.parts,
     };
   }

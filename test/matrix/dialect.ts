@@ -42,6 +42,7 @@ export class HeaderTap {
   headers = new Headers();
   status = 0;
   readonly strict: boolean;
+  #text: Promise<string> = Promise.resolve("");
 
   constructor(strict: boolean) {
     this.strict = strict;
@@ -52,9 +53,18 @@ export class HeaderTap {
     if (this.strict) headers.set("x-dragoman-strict", "true");
     const response = await globalThis.fetch(input, { ...init, headers });
     this.headers = response.headers;
+    this.#text = response
+      .clone()
+      .text()
+      .catch(() => "");
     this.status = response.status;
     return response;
   };
+
+  /** Whether the bytes of the answer hold the unknown field: some SDKs keep it to themselves. */
+  async holdsUnknown(): Promise<boolean> {
+    return (await this.#text).includes('"sim_unknown"');
+  }
 
   notes(): Note[] {
     return readNotes(this.headers.get("x-dragoman-translation") ?? "");

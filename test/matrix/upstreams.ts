@@ -3,6 +3,8 @@ import type { SimServer } from "../../src/sim/server/start-sim.ts";
 import type { AnswerFact } from "./dialect.ts";
 import type { Received } from "./scene.ts";
 import { readAnthropic } from "./upstream-anthropic.ts";
+import { readBedrock } from "./upstream-bedrock.ts";
+import { readCohere } from "./upstream-cohere.ts";
 import { readGemini } from "./upstream-gemini.ts";
 import { readChat, readResponses } from "./upstream-openai.ts";
 import { type Json, object } from "./upstream-view.ts";
@@ -19,7 +21,7 @@ export interface Upstream {
   /** Reads what the simulator recorded. */
   read(body: Json): Received;
   /** What its answers never say. */
-  readonly lacks: ReadonlySet<AnswerFact | "signatures">;
+  readonly lacks: ReadonlySet<AnswerFact | "signatures" | "contentFilter">;
 }
 
 export const upstreams: readonly Upstream[] = [
@@ -51,6 +53,20 @@ export const upstreams: readonly Upstream[] = [
     configure: ({ url }, key) => ({ type: "gemini", base_url: `${url}/v1beta`, api_key: `AIza-${key}` }),
     read: readGemini,
     lacks: new Set(["refusal", "cacheWrite"]),
+  },
+  {
+    name: "bedrock-converse",
+    provider: "amazon",
+    configure: ({ url }, key) => ({ type: "bedrock", base_url: url, api_key: `bedrock-${key}` }),
+    read: readBedrock,
+    lacks: new Set(["refusal", "logprobs", "candidates", "reasoningTokens"]),
+  },
+  {
+    name: "cohere-chat",
+    provider: "command",
+    configure: ({ url }, key) => ({ type: "cohere", base_url: url, api_key: `co-${key}` }),
+    read: readCohere,
+    lacks: new Set(["refusal", "candidates", "signatures", "cacheWrite", "reasoningTokens", "contentFilter"]),
   },
 ];
 

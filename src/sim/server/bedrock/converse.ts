@@ -1,6 +1,6 @@
 /** Converse, as it answers. */
 import type { Counts } from "../../compose.ts";
-import type { FinishWord } from "../../script.ts";
+import type { Citation, FinishWord } from "../../script.ts";
 import type { JsonObject } from "../../shape.ts";
 import { AnswerFold, type FoldedBlock } from "../answer-fold.ts";
 import { noteScripted } from "../issued.ts";
@@ -84,8 +84,9 @@ class ConverseWriter implements AnswerWriter {
     return [delta(contentBlockIndex, block.kind === "reasoning" ? { reasoningContent: { text: move.text } } : { text: move.text })];
   }
 
-  #close({ kind, redacted, signature }: FoldedBlock, contentBlockIndex: number): Frame[] {
+  #close({ kind, text, redacted, signature, citations }: FoldedBlock, contentBlockIndex: number): Frame[] {
     const stop = frame("contentBlockStop", { contentBlockIndex });
+    if (kind === "text") return [...citations.map((one) => delta(contentBlockIndex, { citation: citationOf(one, text) })), stop];
     if (kind !== "reasoning" || signature === undefined) return [stop];
     return [delta(contentBlockIndex, { reasoningContent: redacted ? { redactedContent: signature } : { signature } }), stop];
   }
@@ -136,8 +137,13 @@ function delta(contentBlockIndex: number, value: JsonObject): Frame {
   return frame("contentBlockDelta", { contentBlockIndex, delta: value });
 }
 
-function wholeBlock({ kind, id, name, text, signature, redacted }: FoldedBlock): JsonObject {
+function citationOf({ url, title, start, end }: Citation, text: string): JsonObject {
+  return { title, sourceContent: [{ text: [...text].slice(start, end).join("") }], location: { web: { url } } };
+}
+
+function wholeBlock({ kind, id, name, text, signature, redacted, citations }: FoldedBlock): JsonObject {
   if (kind === "call") return { toolUse: { toolUseId: id, name, input: readInput(text) } };
+  if (citations.length > 0) return { citationsContent: { content: [{ text }], citations: citations.map((one) => citationOf(one, text)) } };
   if (kind !== "reasoning") return { text };
   if (redacted) return { reasoningContent: { redactedContent: signature ?? "" } };
   return { reasoningContent: { reasoningText: { text, ...(signature === undefined ? {} : { signature }) } } };

@@ -1,6 +1,6 @@
 /** OpenAI Responses, as it answers. */
 import type { Counts } from "../../compose.ts";
-import type { FinishWord } from "../../script.ts";
+import type { Citation, FinishWord } from "../../script.ts";
 import type { JsonObject } from "../../shape.ts";
 import { AnswerFold, type FoldedBlock } from "../answer-fold.ts";
 import { newId, nowSeconds } from "../ids.ts";
@@ -134,11 +134,14 @@ class ResponsesWriter implements AnswerWriter {
       ];
     }
     const content_index = this.#contentIndex;
+    const cited = block.citations.map((citation, annotation_index) =>
+      this.#delta("response.output_text.annotation.added", { content_index, annotation_index, annotation: annotationOf(citation) }),
+    );
     const done =
       block.kind === "refusal"
         ? this.#delta("response.refusal.done", { content_index, refusal: text })
         : this.#delta("response.output_text.done", { content_index, text, logprobs: [] });
-    return [done, this.#part("response.content_part.done", wholePart(block))];
+    return [...cited, done, this.#part("response.content_part.done", wholePart(block))];
   }
 
   /** A message is done when something else begins, or nothing more. */
@@ -262,6 +265,11 @@ function emptyPart({ kind }: FoldedBlock): JsonObject {
   return kind === "refusal" ? { type: "refusal", refusal: "" } : { type: "output_text", text: "", annotations: [], logprobs: [] };
 }
 
-function wholePart({ kind, text }: FoldedBlock): JsonObject {
-  return kind === "refusal" ? { type: "refusal", refusal: text } : { type: "output_text", text, annotations: [], logprobs: [] };
+function wholePart({ kind, text, citations }: FoldedBlock): JsonObject {
+  if (kind === "refusal") return { type: "refusal", refusal: text };
+  return { type: "output_text", text, annotations: citations.map(annotationOf), logprobs: [] };
+}
+
+function annotationOf({ url, title, start, end }: Citation): JsonObject {
+  return { type: "url_citation", start_index: start, end_index: end, url, title };
 }
