@@ -1,6 +1,7 @@
 /**
  * Generates gen/ from proto/: the TypeScript messages and services, and gen/dragoman.binpb, the descriptor set for
- * `buf curl --schema`. With --check nothing is written: exit 1 if gen/ is not what would be generated.
+ * `buf curl --schema`. With --check nothing is written: exit 1 if gen/ is not what would be generated. Fails where an RPC
+ * does not say who may call it.
  *
  *   npm run gen        npm run gen:check
  */
@@ -8,6 +9,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { checkAuth } from "./check-auth.ts";
 
 const root = join(import.meta.dirname, "..");
 const buf = join(root, "node_modules/.bin/buf");
@@ -21,6 +23,7 @@ try {
     cwd: root,
     stdio: "inherit",
   });
+  checkAuth(join(made, "dragoman.binpb"));
   if (process.argv.includes("--check")) check(made);
   else {
     rmSync(target, { recursive: true, force: true });
