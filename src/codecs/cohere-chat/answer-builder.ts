@@ -118,6 +118,8 @@ export class AnswerBuilder {
   startCall(wireIndex: number, call: JsonObject): void {
     this.start("");
     this.#endQuiet();
+    // An index that is used again begins another call.
+    this.endCall(wireIndex);
     const { name: sent = "", arguments: first } = objectMember(call, "function");
     const name = typeof sent === "string" ? sent : "";
     if (this.#state.schemaTool !== "" && name === this.#state.schemaTool) {
