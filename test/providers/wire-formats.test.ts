@@ -14,6 +14,7 @@ const vendors = [
   ["openai", "/v1"],
   ["anthropic", ""],
   ["gemini", ""],
+  ["cohere", ""],
   ["openai-compatible", "/v1"],
 ] as const;
 
