@@ -49,6 +49,8 @@ export function createEndpoints(): readonly Endpoint[] {
       ),
     ]),
     ...["/v1", "/v1beta", "/v1beta1"].flatMap((version) => geminiVerbs(`${version}/models/{model+}`)),
+    // Clients that take a slash in a model's name for a path of its own: `/v1beta/provider/model:generateContent`.
+    ...["/v1beta", "/v1beta1"].flatMap((version) => geminiVerbs(`${version}/{model+}`)),
   ];
 }
 

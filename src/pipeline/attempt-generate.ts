@@ -110,6 +110,7 @@ function fillStarted(started: Started, request: GenerateRequest, { call, target 
   started.usedFallback = target !== call.targets[0];
   started.route = call.route;
   started.node = options.node === "" ? target.id : options.node;
+  started.translation = [...call.translation];
   started.externalRequestId = call.attribution?.externalRequestId ?? "";
   started.createdAt ??= timestampFromMs(options.clock.wall());
 }

@@ -177,6 +177,7 @@ class Answer {
       const { candidate, index } = event.value;
       this.#open.set(`${candidate}/${index}`, { candidate, index });
     } else if (event.case === "blockEnded") this.#open.delete(`${event.value.candidate}/${event.value.index}`);
+    else if (event.case === "started") this.#call.translation.push(...event.value.translation);
     this.#names.renameEvent(response);
     response.sequence = 0;
     return [response];
@@ -190,9 +191,8 @@ class Answer {
   }
 
   /** All that the inner gateway was billed for is what this attempt costs, its failed tries included. */
-  #settle({ usage, costNanoUsd, translation }: Settled): GenerateEvent[] {
+  #settle({ usage, costNanoUsd }: Settled): GenerateEvent[] {
     this.isSettled = true;
-    this.#call.translation.push(...translation);
     return usage === undefined ? [] : [usageEvent(withCost(usage, costNanoUsd))];
   }
 }

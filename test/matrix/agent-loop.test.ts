@@ -144,6 +144,12 @@ describe.each(["anthropic-messages", "gemini", "openai-responses"])("a Responses
     expect(final).toBe("All files are fine.");
     expectGrowing(signaturesAtSim(upstream));
     if (format === "gemini") return;
+    if (format === "anthropic-messages") {
+      const thoughts = list(object(gateway.sim.requests().at(-1)?.body).messages).flatMap(({ content }) =>
+        list(content).flatMap(({ type, thinking }) => (type === "thinking" ? [thinking] : [])),
+      );
+      expect(thoughts).toEqual(Array.from({ length: turns }, (_, turn) => `Step ${turn}: I read file ${turn}.`));
+    }
     const lifetime = format === "anthropic-messages" ? 3600 : 1800;
     for (const { body } of gateway.sim.requests()) expect(upstream.read(object(body)).cache).toEqual([lifetime]);
   });

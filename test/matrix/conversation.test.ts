@@ -116,7 +116,7 @@ describe.each(aiModels)("ai with $name", ({ format = "", model }) => {
         onError: ({ error }) => void failures.push(error),
       });
       said.push(await Promise.resolve(run.text).catch(() => ""));
-      expect(failures.map(String)).toEqual([]);
+      expect(failures.map(String).join("\n")).toBe("");
       messages.push(...(await run.response).messages);
     }
     expect(said).toEqual(expected);

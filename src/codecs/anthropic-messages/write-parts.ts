@@ -1,6 +1,6 @@
 /** Parts of messages as content blocks. */
 import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import {
@@ -148,7 +148,7 @@ export class PartWriter {
 
   /** contract.md 1, rule 4: only what this provider signed goes back, unchanged; nothing of it as plain text. */
   #writeReasoning(
-    { text, redacted }: { readonly text: string; readonly redacted: boolean },
+    { text, summaries, redacted }: ReasoningPart,
     signature: Signature | undefined,
     path: string,
   ): WritableObject | undefined {
@@ -162,7 +162,9 @@ export class PartWriter {
       report.dropped(path, "reasoning that another provider signed");
       return undefined;
     }
-    return redacted ? { type: "redacted_thinking", data: value } : { type: "thinking", thinking: text, signature: value };
+    // Clients of Responses get the text as a summary, and send it back as one.
+    const thinking = text || summaries.join("\n\n");
+    return redacted ? { type: "redacted_thinking", data: value } : { type: "thinking", thinking, signature: value };
   }
 
   #writeToolCall({ id, name, argumentsJson, inputText, kind }: ToolCall, path: string): WritableObject {

@@ -1,6 +1,6 @@
 /** Parts of messages as content blocks: objects with one member, which names their kind. */
 import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import {
@@ -150,7 +150,7 @@ export class PartWriter {
 
   /** contract.md 1, rule 4: only what this provider signed goes back, unchanged; nothing of it as plain text. */
   #writeReasoning(
-    { text, redacted }: { readonly text: string; readonly redacted: boolean },
+    { text, summaries, redacted }: ReasoningPart,
     signature: Signature | undefined,
     path: string,
   ): WritableObject | undefined {
@@ -164,7 +164,9 @@ export class PartWriter {
       report.dropped(path, "reasoning that another provider signed");
       return undefined;
     }
-    return { reasoningContent: redacted ? { redactedContent: value } : { reasoningText: { text, signature: value } } };
+    // Clients of Responses get the text as a summary, and send it back as one.
+    const thinking = text || summaries.join("\n\n");
+    return { reasoningContent: redacted ? { redactedContent: value } : { reasoningText: { text: thinking, signature: value } } };
   }
 
   #writeToolCall({ id, name, argumentsJson, inputText, kind }: ToolCall, path: string): WritableObject {

@@ -62,6 +62,8 @@ function readOutputText(fields: Fields): Part {
   const text = fields.string("text") ?? fields.fail("text", "is required");
   const annotations = (fields.array("annotations") ?? []).map(({ value }) => readAnnotation(value));
   const logprobs = readLogprobs(fields.value("logprobs"));
+  // As with parsed_arguments of calls.
+  fields.value("parsed");
   const part = makePart({ case: "text", value: text }, fields);
   part.annotations = annotations.filter((annotation) => annotation !== undefined);
   part.logprobs = logprobs;

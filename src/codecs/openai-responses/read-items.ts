@@ -178,6 +178,8 @@ function readCall(fields: Fields, type: "function_call" | "custom_tool_call"): P
   });
   part.id = readId(fields);
   readStatus(fields);
+  // OpenAI's own SDK puts it beside the arguments of answers that it parsed, and clients send such items back.
+  fields.value("parsed_arguments");
   part.extrasJson = fields.extras(format);
   return part;
 }

@@ -7,7 +7,7 @@ import { sniffMediaType } from "../../core/media-type.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { writeLogprobs } from "./logprobs.ts";
-import { audioTypes, cacheTtls, details, format, wordFor } from "./wire.ts";
+import { cacheTtls, details, format, wordFor } from "./wire.ts";
 import { rawObject, type WriteContext } from "./write-context.ts";
 
 /** A part with its place in the core request. */
@@ -39,7 +39,7 @@ export function writeInputPart({ part, path }: Placed, context: WriteContext): W
       written = writeFile(value, path, context);
       break;
     case "audio":
-      written = writeAudio(value, path, context);
+      report.refused(`${path}.audio`, "the target takes no audio");
       break;
     case "opaque":
       if (value.format === format) return rawObject(value.dataJson, path);
@@ -136,17 +136,6 @@ function storedId({ source }: Media, path: string, target: string, report: Trans
   const { id, provider } = source.value;
   if (provider === "" || provider === target) return id;
   report.refused(`${path}.provider_file`, `the file is stored at ${provider}, the call goes to ${target}`);
-  return undefined;
-}
-
-function writeAudio(media: Media, path: string, { report }: WriteContext): WritableObject | undefined {
-  const { source } = media;
-  const mimeType = media.mimeType || (source.case === "data" ? (sniffMediaType(source.value) ?? "") : "");
-  const word = wordFor(audioTypes, mimeType);
-  if (source.case !== "data") report.refused(`${path}.audio`, "the target takes audio as data only");
-  else if (word === undefined)
-    report.refused(`${path}.audio.mime_type`, "must be audio/wav or audio/mpeg: the target takes no other audio");
-  else return { type: "input_audio", input_audio: { data: toBase64(source.value), format: word } };
   return undefined;
 }
 

@@ -28,7 +28,6 @@ const inputPart = fc.oneof(
   fc.webUrl().map((url) => ({ type: "input_image", image_url: url, detail: "low" })),
   fc.tuple(bytes, word).map(([data, filename]) => ({ type: "input_file", filename, file_data: `data:application/pdf;base64,${data}` })),
   word.map((file_id) => ({ type: "input_file", file_id })),
-  bytes.map((data) => ({ type: "input_audio", input_audio: { data, format: "mp3" } })),
   fc.tuple(word, extra).map(([type, more]) => ({ type: `x_${type}`, ...more })),
 );
 const citation = fc.oneof(
