@@ -1,5 +1,5 @@
 /** Who is calling, as decided by access. */
-import type { Scope } from "./scope.ts";
+import { type Scope, scopes } from "./scope.ts";
 
 /** What a person or service may do (reliability.md 2.3), least first. Imported `user` is member, `read-only` is viewer. */
 export const roles = ["viewer", "member", "operator", "admin", "auditor"] as const;
@@ -11,7 +11,7 @@ export const defaultTenant = "default";
 export const defaultProject = "default";
 
 export interface Principal {
-  /** Safe to log: never the credential. `anonymous` where auth is off, a key's id, `oidc:<hash>`, `mtls:<name>`. */
+  /** Safe to log: never the credential. `anonymous` where auth is off, a key's id, `oidc:<hash>`, `mtls:<hash>`. */
   readonly id: string;
   readonly kind: "anonymous" | "key" | "oidc" | "mtls";
   /** No byte of one tenant reaches another. */
@@ -29,17 +29,38 @@ export interface Principal {
   readonly app: string;
 }
 
-/** A principal with what it is not said to have left at its widest, and no roles. */
+/** A principal with what it is not said to have left at its widest; a member where no role is named. */
 export function createPrincipal(facts: Pick<Principal, "id" | "scopes"> & Partial<Principal>): Principal {
   return {
     kind: "key",
     tenant: defaultTenant,
     project: defaultProject,
     owner: "",
-    roles: new Set(),
+    roles: new Set(["member"]),
     models: [],
     endpoints: [],
     app: "",
     ...facts,
   };
+}
+
+export function isRole(word: string): word is Role {
+  return (roles as readonly string[]).includes(word);
+}
+
+const readerScopes: readonly Scope[] = ["models", "requests.read", "policy.read"];
+
+const scopesOfRole: Readonly<Record<Role, readonly Scope[]>> = {
+  viewer: readerScopes,
+  member: scopes.filter((scope) => !["policy.write", "admin", "admin.read", "*"].includes(scope)),
+  operator: scopes.filter((scope) => !["admin", "*"].includes(scope)),
+  admin: ["*"],
+  auditor: [...readerScopes, "admin.read"],
+};
+
+/** What roles imply where a credential names no scopes. Whoever is held to some models or to an app must be given `passthrough` by name. */
+export function impliedScopes(held: Iterable<Role>, restricted: boolean): ReadonlySet<Scope> {
+  const implied = new Set([...held].flatMap((role) => scopesOfRole[role]));
+  if (restricted && !implied.has("*")) implied.delete("passthrough");
+  return implied;
 }

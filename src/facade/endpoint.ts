@@ -1,5 +1,5 @@
 /** What an endpoint is, and what it is given. */
-import type { Access } from "../core/access.ts";
+import type { Access, AccessRule } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
@@ -46,4 +46,10 @@ export interface Endpoint {
   /** What the caller must be allowed to do; asked before the body is read (surfaces.md 2.6). */
   readonly scope: Scope;
   readonly answer: Answer;
+}
+
+/** Whoever may only read may ask, not call: viewers and auditors have GET. */
+export function ruleOf({ method, scope }: Pick<Endpoint, "method" | "scope">): AccessRule {
+  const reads = method === "GET";
+  return { scope, role: reads ? "viewer" : "member", auditor: reads };
 }

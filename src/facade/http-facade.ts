@@ -2,11 +2,12 @@
  * The HTTP surfaces over the pipeline. Thin: they mount dialects on paths, name headers, render errors (surfaces.md 2 and
  * 3); policy, routing, limits and accounting are the pipeline's. What is mounted stands in endpoints.ts.
  */
-import { requireScope } from "../core/access.ts";
+import { requireEndpoint, requireRule } from "../core/access.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
-import type { FacadeOptions } from "./endpoint.ts";
+import { RequestPeer } from "../core/peer.ts";
+import { type FacadeOptions, ruleOf } from "./endpoint.ts";
 import { createEndpoints } from "./endpoints.ts";
 import { headerOf, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
 import { createPathMatcher, type MatchPath } from "./match-path.ts";
@@ -32,8 +33,9 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     // Google's clients may put the key into the query, where no header has one.
     const credential = readCredential((name) => headerOf(request, name)) ?? query.get("key") ?? undefined;
     query.delete("key");
-    const principal = await options.access.authenticate(credential);
-    requireScope(principal, endpoint.scope);
+    const principal = await options.access.authenticate(credential, new RequestPeer(request));
+    requireEndpoint(principal, [`${endpoint.method} ${path}`, `${endpoint.method} ${endpoint.path}`]);
+    requireRule(principal, ruleOf(endpoint));
     await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, options });
   } catch (thrown) {
     const error = GatewayError.from(thrown);

@@ -1,6 +1,6 @@
 /** Admission: may the caller do this, what does the model's name mean, is there room. Holds its place until the end. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
-import { requireScope } from "../core/access.ts";
+import { requireModel, requireRule } from "../core/access.ts";
 import type { Call } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
@@ -41,9 +41,11 @@ export class Admission {
    * forbidden, policy_not_found, unsupported, model_not_found, queue_full.
    */
   enter(call: Call, model: string, role: ModelRole): { admitted: Call; release: () => void } {
-    requireScope(call.principal, role === "embed" ? "embed" : "chat");
+    requireRule(call.principal, { scope: role === "embed" ? "embed" : "chat", role: "member", auditor: false });
     refuseWhatCannotBeKept(call.options, role);
     const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
+    // Judged by what the name became, so that no other way of writing it leads there.
+    requireModel(call.principal, { name: model, targets });
     const place = `${role} ${targets[0]?.model ?? model}`;
     const inside = this.#inside.get(place) ?? 0;
     if (inside >= this.#options.maxQueue) {

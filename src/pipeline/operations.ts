@@ -10,14 +10,15 @@ import { create } from "@bufbuild/protobuf";
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
-import { ListModelsResponseSchema } from "../../gen/dragoman/v1/model_pb.ts";
-import { requireScope } from "../core/access.ts";
+import { ListModelsResponseSchema, type Model } from "../../gen/dragoman/v1/model_pb.ts";
+import { allowsModel, requireRule } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import { invalidField } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import { Fold } from "../core/fold.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { Operations } from "../core/operations.ts";
+import type { Principal } from "../core/principal.ts";
 import type { Router } from "../core/routing.ts";
 import type { SignatureStore } from "../core/signature-store.ts";
 import type { Tokenizers } from "../core/tokenizer.ts";
@@ -95,8 +96,21 @@ export function createOperations(options: PipelineOptions): Pipeline {
     },
 
     async listModels(request, call) {
-      requireScope(call.principal, "models");
-      return create(ListModelsResponseSchema, listModels(request, options.router.models()));
+      const { principal } = call;
+      requireRule(principal, { scope: "models", role: "viewer", auditor: true });
+      const models = options.router.models();
+      return create(
+        ListModelsResponseSchema,
+        listModels(request, principal.models.length === 0 ? models : models.filter(mayName(principal))),
+      );
     },
+  };
+}
+
+/** Whether a caller that is held to some models may name one of the list. */
+function mayName(principal: Principal): (model: Model) => boolean {
+  return ({ id, providers, upstreamModel }) => {
+    const targets = providers.map((provider) => ({ provider, model: upstreamModel === "" ? id : upstreamModel }));
+    return allowsModel(principal, { name: id, targets });
   };
 }

@@ -1,5 +1,5 @@
 /** Connect's universal handlers behind Node's two HTTP servers: Connect, gRPC and gRPC-Web on the same paths. */
-import { Code, ConnectError, type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import {
   compressionBrotli,
@@ -10,7 +10,9 @@ import {
 import { GatewayError } from "../core/error.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "../core/node-handler.ts";
+import { RequestPeer } from "../core/peer.ts";
 import { idsWithoutCall } from "./call-ids.ts";
+import { peerKey } from "./gate.ts";
 import { amendResponse } from "./protocol-errors.ts";
 import { sendRpcRefusal } from "./refusal.ts";
 import type { RpcLimits } from "./rpc-limits.ts";
@@ -47,7 +49,12 @@ export function createConnectHandler({ routes, limits, shutdownSignal, log, fall
 
   async function answer(handler: UniversalHandler, request: NodeRequest, response: NodeResponse): Promise<void> {
     try {
-      const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      const universal = universalRequestFromNodeRequest(
+        request,
+        response,
+        undefined,
+        createContextValues().set(peerKey, new RequestPeer(request)),
+      );
       // A message that is refused half-read must not take the stream with it: the answer still has to leave.
       const read = { ...universal, body: request.iterator({ destroyOnReturn: false }) };
       clampTimeouts(read.header, limits.maxTimeoutMs);

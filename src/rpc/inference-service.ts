@@ -1,6 +1,6 @@
 /** dragoman.v1.InferenceService over the pipeline. Thin: begin the call, validate, run it, say what failed. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, createContextKey, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
 import { EmbedRequestSchema } from "../../gen/dragoman/v1/embed_pb.ts";
 import { GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
@@ -12,10 +12,10 @@ import { GatewayError, invalidField } from "../core/error.ts";
 import type { CallStarter, RunningCall } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../core/operations.ts";
-import type { Principal } from "../core/principal.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { type CallIds, idsWithoutCall, writeIds } from "./call-ids.ts";
 import { toConnectError } from "./connect-error.ts";
+import { principalOf } from "./gate.ts";
 import { mergeDeltas } from "./merge-deltas.ts";
 import type { ValidateRequest } from "./request-validator.ts";
 
@@ -25,9 +25,6 @@ export interface InferenceServiceOptions {
   readonly validate: ValidateRequest;
   readonly log: Logger;
 }
-
-/** Set before a message is read, by whoever authenticates. */
-export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "who is calling" });
 
 interface CallFacts {
   readonly attribution?: Attribution | undefined;
@@ -110,8 +107,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
   function begin(operation: Operation, facts: CallFacts | undefined, context: HandlerContext): RunningCall {
     const { requestHeader } = context;
     try {
-      const principal = context.values.get(principalKey);
-      if (principal === undefined) throw new Error("no one has been authenticated");
+      const principal = principalOf(context);
       return starter.start({
         operation,
         surface: "rpc",

@@ -1,19 +1,18 @@
 /** The procedures of each port. Start here: what is served, and who may ask. */
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Access } from "../core/access.ts";
-import { readCredential } from "../core/credential.ts";
-import { GatewayError } from "../core/error.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { Operations } from "../core/operations.ts";
-import { idsWithoutCall } from "./call-ids.ts";
-import { toConnectError } from "./connect-error.ts";
+import { type AdminOptions, serveAdmin } from "./admin/serve-admin.ts";
 import { createConnectHandler } from "./connect-handler.ts";
+import { createGate } from "./gate.ts";
 import { type HealthTable, ServingStatus } from "./health-table.ts";
-import { createInferenceService, principalKey } from "./inference-service.ts";
+import { createInferenceService } from "./inference-service.ts";
 import { strictJson } from "./json-decoder.ts";
 import { serveReflection } from "./reflection.ts";
 import { createRequestValidator } from "./request-validator.ts";
@@ -50,14 +49,22 @@ export function createRpcHandler(options: RpcOptions): NodeHandler {
   });
 }
 
-/** The admin port: health and reflection. */
-export function createOpsRpcHandler(options: OpsRpcOptions): NodeHandler {
-  const { health, reflection } = options;
+export interface AdminRpcOptions extends OpsRpcOptions {
+  /** Absent: health and reflection only. */
+  readonly admin?: AdminOptions | undefined;
+}
+
+/** The admin port: the admin services for callers who may, health and reflection for everyone. */
+export function createAdminRpcHandler(options: AdminRpcOptions): NodeHandler {
+  const { health, reflection, admin } = options;
+  const services = admin?.services.map(({ service }) => service) ?? [];
+  for (const { typeName } of services) health.set(typeName, ServingStatus.SERVING);
   return createConnectHandler({
     ...options,
     routes(router) {
+      if (admin !== undefined) serveAdmin(router, admin, options);
       router.service(Health, health.service);
-      if (reflection) serveReflection(router, [Health]);
+      if (reflection) serveReflection(router, [...services, Health]);
     },
   });
 }
@@ -66,25 +73,14 @@ export function createOpsRpcHandler(options: OpsRpcOptions): NodeHandler {
 function serveInference(router: ConnectRouter, { operations, starter, access, limits }: RpcOptions, log: Logger): void {
   const service = createInferenceService({ operations, starter, validate: createRequestValidator(), log });
   const { generate, complete, embed, countTokens, listModels } = InferenceService.method;
-  const optionsOf = ({ input }: { input: Parameters<typeof strictJson>[0] }) => ({
+  const optionsOf = (method: DescMethod) => ({
     readMaxBytes: limits.inferenceMessageBytes,
-    jsonOptions: strictJson(input, limits.json),
-    requestGate: createGate(access),
+    jsonOptions: strictJson(method.input, limits.json),
+    requestGate: createGate(access, method, "data"),
   });
   router.rpc(generate, service.generate, optionsOf(generate));
   router.rpc(complete, service.complete, optionsOf(complete));
   router.rpc(embed, service.embed, optionsOf(embed));
   router.rpc(countTokens, service.countTokens, optionsOf(countTokens));
   router.rpc(listModels, service.listModels, optionsOf(listModels));
-}
-
-/** Runs when the headers are there, before a message is read. */
-function createGate(access: Access): NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>["requestGate"]> {
-  return async ({ requestHeader, values }) => {
-    try {
-      values.set(principalKey, await access.authenticate(readCredential((name) => requestHeader.get(name))));
-    } catch (thrown) {
-      throw toConnectError(GatewayError.from(thrown), idsWithoutCall(requestHeader.get("x-request-id")));
-    }
-  };
 }

@@ -8,6 +8,7 @@ import { type AccessControl, type AccessOptions, createAccess } from "../../src/
 import { readKeyFile } from "../../src/access/key-file.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import type { LogFields, Logger } from "../../src/core/log.ts";
+import { noPeer } from "../../src/core/peer.ts";
 import type { Principal } from "../../src/core/principal.ts";
 import { Secret } from "../../src/core/secret.ts";
 
@@ -43,7 +44,7 @@ function start(options: Partial<AccessOptions>): AccessControl {
 /** The principal, or the message of the refusal. */
 function ask(access: AccessControl, credential: string | undefined): Principal | string {
   try {
-    const principal = access.authenticate(credential);
+    const principal = access.authenticate(credential, noPeer);
     if (principal instanceof Promise) throw new Error("keys are looked up at once");
     return principal;
   } catch (error) {
@@ -91,7 +92,7 @@ describe("who is calling", () => {
   });
   test("a refusal is a 401 that names the scheme", () => {
     const access = start({ api_key: new Secret(key) });
-    expect(() => access.authenticate("wrong")).toThrow(
+    expect(() => access.authenticate("wrong", noPeer)).toThrow(
       expect.objectContaining({ status: 401, details: { headers: { "www-authenticate": 'Bearer realm="dragoman"' } } }),
     );
   });

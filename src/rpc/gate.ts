@@ -1,0 +1,69 @@
+/** What stands before every procedure: who is calling, and may they. Runs when the headers are there, before a message is read. */
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type ConnectRouter, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { type Access, requireEndpoint, requireRule } from "../core/access.ts";
+import { readCredential } from "../core/credential.ts";
+import { GatewayError } from "../core/error.ts";
+import { isLoopbackAddress, noPeer, type Peer } from "../core/peer.ts";
+import type { Principal } from "../core/principal.ts";
+import { type Plane, readAuthRule } from "./auth-rule.ts";
+import { idsWithoutCall } from "./call-ids.ts";
+import { toConnectError } from "./connect-error.ts";
+
+/** Set before a message is read, by whoever authenticates. */
+export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "who is calling" });
+
+/** Set by whoever has the connection. */
+export const peerKey = createContextKey<Peer>(noPeer, { description: "the other end of the connection" });
+
+type RequestGate = NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>["requestGate"]>;
+
+/** Told of callers who are known and may not do this, before the refusal leaves. */
+export type OnForbidden = (principal: Principal, error: GatewayError, context: HandlerContext) => Promise<void>;
+
+/** Throws at once where the method does not say who may call it. */
+export function createGate(access: Access, method: DescMethod, plane: Plane, onForbidden?: OnForbidden): RequestGate {
+  const rule = readAuthRule(method, plane);
+  const path = `/${method.parent.typeName}/${method.name}`;
+  return async (context) => {
+    const { requestHeader, requestMethod, values } = context;
+    let caller: Principal | undefined;
+    try {
+      const peer = values.get(peerKey);
+      const principal = await access.authenticate(
+        readCredential((name) => requestHeader.get(name)),
+        peer,
+      );
+      caller = principal;
+      if (plane === "admin" && principal.kind === "anonymous") refuseStrangers(peer);
+      // A procedure is one thing, by whichever HTTP method it is called.
+      requireEndpoint(principal, [`POST ${path}`, `${requestMethod} ${path}`]);
+      requireRule(principal, rule);
+      values.set(principalKey, principal);
+    } catch (thrown) {
+      const error = GatewayError.from(thrown);
+      if (caller !== undefined && error.reason === "forbidden") await onForbidden?.(caller, error, context);
+      throw toConnectError(error, idsWithoutCall(requestHeader.get("x-request-id")));
+    }
+  };
+}
+
+/** Throws where nobody was authenticated: a fault of whoever mounted the procedure. */
+export function principalOf({ values }: Pick<HandlerContext, "values">): Principal {
+  const principal = values.get(principalKey);
+  if (principal === undefined) throw new Error("no one has been authenticated");
+  return principal;
+}
+
+/**
+ * Without auth the admin services are for this machine alone: not for others behind a TLS listener, and not for a web page
+ * whose name somebody let point to this machine.
+ */
+function refuseStrangers({ address, host }: Peer): void {
+  const name = host.replace(/:\d+$/, "");
+  const isOwnName = /^(?:localhost|\d+\.\d+\.\d+\.\d+|\[[0-9a-f:.]+\])$/i.test(name);
+  if (isLoopbackAddress(address) && isOwnName) return;
+  throw new GatewayError("unauthenticated", "auth is off, so the admin services answer only this machine, by localhost or an address", {
+    headers: { "www-authenticate": 'Bearer realm="dragoman"' },
+  });
+}
