@@ -53,7 +53,8 @@ export function readGemini(body: Json): Received {
     topLogprobs: number(config.logprobs),
     candidates: number(config.candidateCount),
     maxTokens: number(config.maxOutputTokens),
-    unknown: body[unknownField],
+    // One name in two spellings: https://protobuf.dev/programming-guides/json/
+    unknown: body[unknownField] ?? body.dragomanMatrixField,
   });
 }
 

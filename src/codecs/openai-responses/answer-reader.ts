@@ -46,13 +46,13 @@ export class AnswerReader {
       case "response.created":
       case "response.queued":
       case "response.in_progress":
-        this.#start(isJsonObject(record.response) ? record.response : {});
+        this.#start(responseOf(record));
         break;
       case "response.completed":
       case "response.incomplete":
       case "response.failed":
       case "response.cancelled":
-        this.#end(isJsonObject(record.response) ? record.response : {}, type.slice("response.".length));
+        this.#end(responseOf(record), type.slice("response.".length));
         break;
       default:
         this.#start({});
@@ -204,6 +204,11 @@ function unknownFields(response: JsonObject): Record<string, string> | undefined
     unknown[key] = value;
   }
   return Object.keys(unknown).length === 0 ? undefined : { [format]: writeJson(unknown) };
+}
+
+/** The response of a record. What else the record holds, and nobody knows, is kept with the response's own unknown fields. */
+function responseOf({ type, sequence_number, response, ...rest }: JsonObject): JsonObject {
+  return isJsonObject(response) ? { ...rest, ...response } : rest;
 }
 
 /** What every answer repeats says nothing. */
