@@ -175,6 +175,8 @@ class AnswerMemory {
   readonly #calls = new Map<string, string>();
   /** Signed reasoning so far, by candidate. */
   readonly #signed = new Map<number, CallSignatures["reasoning"][number][]>();
+  /** The last call of each candidate, and how much signed reasoning came before it. */
+  readonly #lastCalls = new Map<number, { readonly callId: string; readonly signature: Signature | undefined; readonly before: number }>();
   #length = 0;
 
   constructor(store: SignatureStore, call: Call) {
@@ -195,7 +197,7 @@ class AnswerMemory {
       } else if (event.case === "blockEnded") {
         const signature = this.#end(event.value);
         if (signature !== undefined) signatures.push(signature);
-      }
+      } else if (event.case === "finished") this.#finish(event.value.candidate);
     }
     if (signatures.length > 0) this.#store.remember(this.#call.principal.id, signatures);
   }
@@ -225,9 +227,18 @@ class AnswerMemory {
     const before = this.#signed.get(candidate) ?? [];
     if (pieces !== undefined && issued !== undefined)
       this.#signed.set(candidate, [...before, { text: pieces.join(""), redacted, signature: issued }]);
+    if (callId !== undefined && !incomplete) this.#lastCalls.set(candidate, { callId, signature: issued, before: before.length });
     if (callId !== undefined && !incomplete && (issued !== undefined || before.length > 0) && this.#length <= maxReasoningLength) {
       this.#store.rememberCall(this.#call.principal.id, callId, { signature: issued, reasoning: before });
     }
     return issued;
+  }
+
+  /** Some vendors sign the reasoning of a turn at its very end, after its calls. */
+  #finish(candidate: number): void {
+    const last = this.#lastCalls.get(candidate);
+    const reasoning = this.#signed.get(candidate) ?? [];
+    if (last === undefined || reasoning.length === last.before || this.#length > maxReasoningLength) return;
+    this.#store.rememberCall(this.#call.principal.id, last.callId, { signature: last.signature, reasoning });
   }
 }

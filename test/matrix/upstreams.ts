@@ -8,6 +8,7 @@ import { readCohere } from "./upstream-cohere.ts";
 import { readGemini } from "./upstream-gemini.ts";
 import { readChat, readResponses } from "./upstream-openai.ts";
 import { type Json, object } from "./upstream-view.ts";
+import { readXai } from "./upstream-xai.ts";
 
 export interface Upstream {
   /** The wire format. */
@@ -68,11 +69,27 @@ export const upstreams: readonly Upstream[] = [
     read: readCohere,
     lacks: new Set(["refusal", "candidates", "signatures", "cacheWrite", "reasoningTokens", "contentFilter"]),
   },
+  {
+    name: "xai",
+    provider: "grok",
+    configure: ({ grpcUrl }, key) => ({ type: "xai-grpc", base_url: grpcUrl, api_key: `xai-${key}` }),
+    read: readXai,
+    lacks: new Set(["refusal", "cacheWrite", "contentFilter"]),
+  },
+  {
+    name: "gemini over gRPC",
+    provider: "gemgrpc",
+    configure: ({ grpcUrl }, key) => ({ type: "gemini-grpc", base_url: grpcUrl, api_key: `AIza-${key}` }),
+    read: readGemini,
+    lacks: new Set(["refusal", "cacheWrite"]),
+  },
 ];
 
 /** What the simulator recorded last, in no vendor's words. */
 export function lastReceived({ read }: Upstream, sim: SimServer): Received {
-  return read(object(sim.requests().at(-1)?.body));
+  // A provider may be asked for its models at any time.
+  const asked = sim.requests().findLast(({ body }) => Object.keys(object(body)).length > 0);
+  return read(object(asked?.body));
 }
 
 /** What a client of a dialect names to reach an upstream. */

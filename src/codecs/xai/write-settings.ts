@@ -93,7 +93,8 @@ function writeReasoning(message: GetCompletionsRequest, reasoning: Reasoning, { 
   }
   if (reasoning.display !== ReasoningDisplay.UNSPECIFIED) report.dropped("reasoning.display", "what is shown is the target's own choice");
   if (reasoning.context !== "") report.dropped("reasoning.context", "the model sees what is sent");
-  message.useEncryptedContent = reasoning.encrypted ?? false;
+  // Without it nothing of the reasoning could go back with the next turn; who does not want it says so.
+  message.useEncryptedContent = reasoning.encrypted ?? true;
 }
 
 function effortOf({ mode, effort, budgetTokens }: Reasoning, report: TranslationReport): ReasoningEffort | undefined {

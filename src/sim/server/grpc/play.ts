@@ -112,7 +112,7 @@ class Player {
     }
     if (!stream) {
       if (fault.name === "stall") await pause(Number.POSITIVE_INFINITY, this.#exchange.signal);
-      this.#broken = true;
+      if (!onlyOfStreams.has(fault.name)) this.#broken = true;
       return true;
     }
     this.#exchange.begin();
@@ -145,3 +145,6 @@ class Player {
     return Object.fromEntries(Object.entries(usage).map(([name, value]) => [name, typeof value === "number" ? change(value) : value]));
   }
 }
+
+/** Messages beside the answer's own have no place in a unary call. */
+const onlyOfStreams: ReadonlySet<string> = new Set(["unknown_event", "comment_flood", "ping_flood", "empty_lines"]);

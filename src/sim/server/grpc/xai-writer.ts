@@ -56,6 +56,10 @@ export class XaiWriter implements AnswerWriter {
     const block = this.#fold.block(move.candidate, move.block);
     if (move.is === "close") {
       this.#keepSignature(move, block);
+      if (block.kind === "text" && block.citations.length > 0) {
+        const before = this.#fold.candidates[move.candidate]?.blocks.slice(0, move.block) ?? [];
+        return [this.#delta(move.candidate, { citations: citationsOf(block, lengthOf(before)) })];
+      }
       // A call comes whole, in one chunk.
       return block.kind === "call" ? [this.#delta(move.candidate, { toolCalls: [writeCall(block)] })] : [];
     }
@@ -105,6 +109,7 @@ export class XaiWriter implements AnswerWriter {
       role: "ROLE_ASSISTANT",
       content: joined("text", "refusal"),
       reasoningContent: joined("reasoning"),
+      citations: blocks.flatMap((block, index) => citationsOf(block, lengthOf(blocks.slice(0, index)))),
       toolCalls: blocks.filter(({ kind }) => kind === "call").map(writeCall),
       encryptedContent: this.#encrypted.get(index) ?? "",
     };
@@ -126,4 +131,18 @@ export class XaiWriter implements AnswerWriter {
 
 function writeCall({ id, name, text }: FoldedBlock): JsonObject {
   return { id, type: "TOOL_CALL_TYPE_CLIENT_SIDE_TOOL", status: "TOOL_CALL_STATUS_COMPLETED", function: { name, arguments: text } };
+}
+
+/** Places are those of the whole content. */
+function citationsOf({ citations }: FoldedBlock, before: number): JsonObject[] {
+  return citations.map(({ url, start, end }, index) => ({
+    id: String(index + 1),
+    startIndex: before + start,
+    endIndex: before + end,
+    webCitation: { url },
+  }));
+}
+
+function lengthOf(blocks: readonly FoldedBlock[]): number {
+  return blocks.reduce((sum, { kind, text }) => (kind === "text" ? sum + [...text].length : sum), 0);
 }
