@@ -7,7 +7,8 @@ import type { Message } from "../../gen/dragoman/v1/generate_pb.ts";
 export interface StoredResponse {
   /** `resp_...`, as the client knows it. */
   readonly id: string;
-  /** Whose it is: no other caller finds it. */
+  readonly tenant: string;
+  /** Whose it is within the tenant: no other caller finds it. */
   readonly owner: string;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
@@ -22,7 +23,7 @@ export interface StoredResponse {
 export interface ResponseStore {
   put(response: StoredResponse): Promise<void>;
   /** Undefined where it is unknown, another's, deleted or too old. */
-  get(owner: string, id: string): Promise<StoredResponse | undefined>;
+  get(tenant: string, owner: string, id: string): Promise<StoredResponse | undefined>;
   /** Whether it was there. */
-  delete(owner: string, id: string): Promise<boolean>;
+  delete(tenant: string, owner: string, id: string): Promise<boolean>;
 }

@@ -29,7 +29,8 @@ export async function continueResponse(exchange: Exchange, generate: GenerateReq
     const state = (generate.serverState?.conversationId ?? "") === "" ? "gateway" : "upstream";
     return { request: generate, conversation: input, state, unchanged: true, place: samePlace };
   }
-  const previous = await exchange.options.responses.get(exchange.principal.id, previousId);
+  const { options, principal } = exchange;
+  const previous = await options.responses.get(principal.tenant, principal.id, previousId);
   if (previous === undefined) {
     if (isOwnId(previousId)) throw invalidField("previous_response_id", "there is no such response; it was deleted or is too old");
     return { request: generate, conversation: input, state: "upstream", unchanged: true, place: samePlace };

@@ -9,7 +9,7 @@ export async function resolveReferences({ options, principal }: Exchange, body: 
   if (named.length === 0 || !isJsonObject(body)) return body;
   const items = new Map<string, JsonObject>();
   for (const responseId of new Set(named.map(responseOfItem))) {
-    const kept = responseId === undefined ? undefined : await options.responses.get(principal.id, responseId);
+    const kept = responseId === undefined ? undefined : await options.responses.get(principal.tenant, principal.id, responseId);
     if (kept === undefined) continue;
     const response = parseJson(kept.responseJson, upstreamJsonLimits);
     const output = isJsonObject(response) && Array.isArray(response.output) ? response.output : [];

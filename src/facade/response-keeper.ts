@@ -18,6 +18,7 @@ export interface ResponseKeeperOptions {
   readonly dialect: Dialect;
   readonly read: DialectRequest;
   readonly answerFacts: AnswerFacts;
+  readonly tenant: string;
   readonly owner: string;
   /** What was said until now, without the instructions, which hold for one answer only. */
   readonly conversation: readonly Message[];
@@ -74,7 +75,7 @@ export class ResponseKeeper implements GenerateObserver {
   }
 
   #begin(started: Started): void {
-    const { dialect, answerFacts, read, owner, inputItemsJson, running } = this.#options;
+    const { dialect, answerFacts, read, tenant, owner, inputItemsJson, running } = this.#options;
     const empty = readObject(dialect.writeResponse(create(CompleteResponseSchema, { started }), answerFacts, read));
     const json = writeJson({
       ...(empty as WritableObject),
@@ -85,6 +86,7 @@ export class ResponseKeeper implements GenerateObserver {
     });
     const response: RunningResponse = {
       id: idOf(empty),
+      tenant,
       owner,
       inputItemsJson,
       json: () => json,
@@ -114,12 +116,13 @@ export class ResponseKeeper implements GenerateObserver {
 
   /** A store that fails costs the caller the stored answer, not the answer. */
   async #put(response: JsonObject, messages: readonly Message[]): Promise<void> {
-    const { store, owner, answerFacts, inputItemsJson, log } = this.#options;
+    const { store, tenant, owner, answerFacts, inputItemsJson, log } = this.#options;
     if (this.#discarded) return;
     const createdAt = answerFacts.created * 1_000;
     try {
       await store.put({
         id: idOf(response),
+        tenant,
         owner,
         createdAt,
         messages,

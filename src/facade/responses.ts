@@ -34,6 +34,7 @@ export function answerResponses(running: RunningResponses): Answer {
       dialect,
       read,
       answerFacts,
+      tenant: principal.tenant,
       owner: principal.id,
       conversation,
       inputItemsJson: writeInputItems(body),

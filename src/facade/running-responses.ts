@@ -2,7 +2,8 @@
 
 export interface RunningResponse {
   readonly id: string;
-  /** Whose it is: no other caller finds it. */
+  readonly tenant: string;
+  /** Whose it is within the tenant: no other caller finds it. */
   readonly owner: string;
   readonly inputItemsJson: readonly string[];
   /** JSON text of the response object as it stands now. */
@@ -18,18 +19,18 @@ export class RunningResponses {
 
   /** Gives the function that takes it out again. */
   add(response: RunningResponse): () => void {
-    const key = keyOf(response.owner, response.id);
+    const key = keyOf(response.tenant, response.owner, response.id);
     this.#running.set(key, response);
     return () => {
       if (this.#running.get(key) === response) this.#running.delete(key);
     };
   }
 
-  get(owner: string, id: string): RunningResponse | undefined {
-    return this.#running.get(keyOf(owner, id));
+  get(tenant: string, owner: string, id: string): RunningResponse | undefined {
+    return this.#running.get(keyOf(tenant, owner, id));
   }
 }
 
-function keyOf(owner: string, id: string): string {
-  return `${owner}\u0000${id}`;
+function keyOf(tenant: string, owner: string, id: string): string {
+  return `${tenant}\u0000${owner}\u0000${id}`;
 }

@@ -20,9 +20,9 @@ export function answerDelete(running: RunningResponses): Answer {
   return async (exchange) => {
     const { options, principal } = exchange;
     const id = idOf(exchange);
-    const now = running.get(principal.id, id);
+    const now = running.get(principal.tenant, principal.id, id);
     now?.discard();
-    const wasStored = await options.responses.delete(principal.id, id);
+    const wasStored = await options.responses.delete(principal.tenant, principal.id, id);
     if (now === undefined && !wasStored) throw notFound(id);
     send(exchange, writeJson({ id, object: "response", deleted: true }));
   };
@@ -30,7 +30,8 @@ export function answerDelete(running: RunningResponses): Answer {
 
 export function answerCancel(running: RunningResponses): Answer {
   return async (exchange) => {
-    await running.get(exchange.principal.id, idOf(exchange))?.cancel();
+    const { principal } = exchange;
+    await running.get(principal.tenant, principal.id, idOf(exchange))?.cancel();
     const { json } = await find(exchange, running);
     const { status } = JSON.parse(json) as { status?: unknown };
     if (status !== "cancelled") throw new GatewayError("invalid_request", `a response that is ${String(status)} cannot be cancelled`);
@@ -79,9 +80,9 @@ interface FoundResponse {
 async function find(exchange: Exchange, running: RunningResponses): Promise<FoundResponse> {
   const { options, principal } = exchange;
   const id = idOf(exchange);
-  const now = running.get(principal.id, id);
+  const now = running.get(principal.tenant, principal.id, id);
   if (now !== undefined) return { json: now.json(), inputItemsJson: now.inputItemsJson };
-  const stored = await options.responses.get(principal.id, id);
+  const stored = await options.responses.get(principal.tenant, principal.id, id);
   if (stored === undefined) throw notFound(id);
   return { json: stored.responseJson, inputItemsJson: stored.inputItemsJson };
 }

@@ -31,7 +31,7 @@ export function createMemoryResponses({ maxBytes, ttlMs, clock }: MemoryResponse
 
   return {
     async put({ messages, ...response }) {
-      remove(keyOf(response.owner, response.id));
+      remove(keyOf(response.tenant, response.owner, response.id));
       const packed = messages.map((message) => toBinary(MessageSchema, message));
       const entry = { response, messages: packed, bytes: sizeOf(response, packed), keptAt: clock.now() };
       if (entry.bytes > maxBytes) return;
@@ -39,23 +39,23 @@ export function createMemoryResponses({ maxBytes, ttlMs, clock }: MemoryResponse
         if (bytes + entry.bytes <= maxBytes && !isOver(old)) break;
         remove(key);
       }
-      entries.set(keyOf(response.owner, response.id), entry);
+      entries.set(keyOf(response.tenant, response.owner, response.id), entry);
       bytes += entry.bytes;
     },
 
-    async get(owner, id) {
-      const entry = find(owner, id);
+    async get(tenant, owner, id) {
+      const entry = find(tenant, owner, id);
       if (entry === undefined) return undefined;
       return { ...entry.response, messages: entry.messages.map((message) => fromBinary(MessageSchema, message)) };
     },
 
-    async delete(owner, id) {
-      return find(owner, id) !== undefined && remove(keyOf(owner, id));
+    async delete(tenant, owner, id) {
+      return find(tenant, owner, id) !== undefined && remove(keyOf(tenant, owner, id));
     },
   };
 
-  function find(owner: string, id: string): Entry | undefined {
-    const key = keyOf(owner, id);
+  function find(tenant: string, owner: string, id: string): Entry | undefined {
+    const key = keyOf(tenant, owner, id);
     const entry = entries.get(key);
     if (entry === undefined || !isOver(entry)) return entry;
     remove(key);
@@ -72,9 +72,9 @@ export function createMemoryResponses({ maxBytes, ttlMs, clock }: MemoryResponse
   }
 }
 
-/** Names of owners hold no NUL, so two pairs never meet. */
-function keyOf(owner: string, id: string): string {
-  return `${owner}\u0000${id}`;
+/** Names of tenants and owners hold no NUL, so two keys never meet. */
+function keyOf(tenant: string, owner: string, id: string): string {
+  return `${tenant}\u0000${owner}\u0000${id}`;
 }
 
 /** A character of a string takes up to two bytes. */
