@@ -1,0 +1,81 @@
+import type { Clock } from "../core/clock.ts";
+import type { LimitRuleRecord, LimitRuleStore } from "../core/limit-rule-store.ts";
+import { allTenants, type Database, flag, onlyRow, type Row } from "./database.ts";
+import { readPage } from "./read-page.ts";
+import { readBoolean, readNumber, readText } from "./read-value.ts";
+import { creating, deleteRow, etagOf, nextVersion, readVersion, updateRow } from "./revision.ts";
+import { Where } from "./where.ts";
+
+const table = "limit_rules";
+
+export function createLimitRuleStore(database: Database, clock: Clock): LimitRuleStore {
+  return {
+    create(tenant, { id, subjectKind, subjectId, settingsJson, enabled }) {
+      return creating("limit rule", () =>
+        database.transaction(tenant, async (transaction) => {
+          const now = clock.wall();
+          await nextVersion(transaction, table);
+          const sql = `INSERT INTO limit_rules (tenant, id, subject_kind, subject_id, settings, enabled, created_at, updated_at, revision)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) RETURNING *`;
+          const values = [tenant, id, subjectKind, subjectId, settingsJson, flag(enabled), now, now];
+          return readRule(onlyRow([await transaction.run(sql, values)]));
+        }),
+      );
+    },
+
+    async get(tenant, id) {
+      const [row] = await database.rows(tenant, "SELECT * FROM limit_rules WHERE tenant = ? AND id = ?", [tenant, id]);
+      return row === undefined ? undefined : readRule(row);
+    },
+
+    list(tenant, { subjectKind, subjectId }, page) {
+      const where = Where.ofTenant(tenant).equal("subject_kind", subjectKind).equal("subject_id", subjectId);
+      const order = [{ column: "id", kind: "text" }] as const;
+      return readPage(database, tenant, { name: "limit rules", from: table, where, order, descending: false, read: readRule }, page);
+    },
+
+    update(tenant, id, { settingsJson, enabled }, etag) {
+      return database.transaction(tenant, async (transaction) => {
+        await nextVersion(transaction, table);
+        const columns = { settings: settingsJson, enabled: flag(enabled) };
+        return readRule(await updateRow(transaction, changeOf(tenant, id, etag), columns, clock.wall()));
+      });
+    },
+
+    delete(tenant, id, etag) {
+      return database.transaction(tenant, async (transaction) => {
+        await nextVersion(transaction, table);
+        await deleteRow(transaction, changeOf(tenant, id, etag));
+      });
+    },
+
+    version: () => readVersion(database, table),
+
+    listAll(page) {
+      const order = [
+        { column: "tenant", kind: "text" },
+        { column: "id", kind: "text" },
+      ] as const;
+      const list = { name: "all limit rules", from: table, where: new Where(), order, descending: false, read: readRule };
+      return readPage(database, allTenants, list, page);
+    },
+  };
+}
+
+function changeOf(tenant: string, id: string, etag: string | undefined) {
+  return { table, what: "limit rule", key: Where.ofTenant(tenant).equal("id", id), etag };
+}
+
+function readRule(row: Row): LimitRuleRecord {
+  return {
+    tenant: readText(row, "tenant"),
+    id: readText(row, "id"),
+    subjectKind: readText(row, "subject_kind"),
+    subjectId: readText(row, "subject_id"),
+    settingsJson: readText(row, "settings"),
+    enabled: readBoolean(row, "enabled"),
+    createdAt: readNumber(row, "created_at"),
+    updatedAt: readNumber(row, "updated_at"),
+    etag: etagOf(row),
+  };
+}
