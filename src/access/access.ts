@@ -1,22 +1,33 @@
-/** Who is calling, in its first form: keys of one file, and one key of the environment. */
+/**
+ * Who is calling: keys of the configuration, of a file and of the store, OIDC tokens, client certificates. The same for RPC,
+ * every HTTP surface and relay.
+ */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { Access } from "../core/access.ts";
-import { GatewayError } from "../core/error.ts";
+import { type Access, minApiKeyLength } from "../core/access.ts";
 import { type Logger, silentLog } from "../core/log.ts";
 import { createPrincipal, type Principal } from "../core/principal.ts";
 import type { Secret } from "../core/secret.ts";
 import { exitCodes } from "../core/start-error.ts";
+import { clientAddress, createAddressList } from "./address-list.ts";
+import type { FindByCertificate } from "./certificates.ts";
 import { digestOf, KeyFileError, principalOf, readKeyFile } from "./key-file.ts";
+import type { StoredKeys } from "./stored-keys.ts";
+import { looksLikeToken, type Tokens } from "./tokens.ts";
+import { unauthenticated } from "./unauthenticated.ts";
 import { watchFile } from "./watched-file.ts";
 
-/** The configuration's `auth` section. */
 export interface AccessOptions {
   readonly enabled: boolean;
   /** Absolute path. */
   readonly api_keys_file?: string | undefined;
   /** One key with every scope. */
   readonly api_key?: Secret | undefined;
+  /** Addresses and ranges of proxies whose x-forwarded-for counts. */
+  readonly trustedProxies?: readonly string[] | undefined;
+  readonly stored?: Pick<StoredKeys, "authenticate"> | undefined;
+  readonly tokens?: Pick<Tokens, "authenticate"> | undefined;
+  readonly findByCertificate?: FindByCertificate | undefined;
 }
 
 export interface AccessControl extends Access {
@@ -24,37 +35,59 @@ export interface AccessControl extends Access {
   close(): void;
 }
 
-const anonymous: Principal = createPrincipal({ id: "anonymous", kind: "anonymous", scopes: new Set(["*"]) });
+const anonymous: Principal = createPrincipal({
+  id: "anonymous",
+  kind: "anonymous",
+  scopes: new Set(["*"]),
+  // Auth is off on loopback only: whoever is there could change the configuration too.
+  roles: new Set(["admin"]),
+});
 
 /** Longer credentials are junk: no hash is spent on them. */
-const maxCredentialLength = 4_096;
+const maxCredentialLength = 16_384;
 
 /**
  * Reads the key file now and again within a second of a change; a broken file leaves the keys as they were and is logged
- * once. Throws KeyFileError (exit code 78) where the file cannot be used at the start, or holds no key.
+ * once. Throws KeyFileError (exit code 78) where the file cannot be used at the start, or holds no key and nothing else could
+ * let anybody in.
  */
-export function createAccess({ enabled, api_keys_file, api_key }: AccessOptions, log: Logger = silentLog): AccessControl {
+export function createAccess(options: AccessOptions, log: Logger = silentLog): AccessControl {
+  const { enabled, api_keys_file, api_key, trustedProxies = [], stored, tokens, findByCertificate } = options;
   if (!enabled) return { enabled, authenticate: () => anonymous, close() {} };
   const own = new Map<string, Principal>();
   if (api_key !== undefined) {
     const digest = digestOf(api_key.reveal());
     own.set(digest, principalOf(digest, ["*"]));
   }
-  let keys: ReadonlyMap<string, Principal> = api_keys_file === undefined ? new Map() : readAtStart(api_keys_file, own.size === 0);
+  const alone = own.size === 0 && stored === undefined && tokens === undefined && findByCertificate === undefined;
+  let keys: ReadonlyMap<string, Principal> = api_keys_file === undefined ? new Map() : readAtStart(api_keys_file, alone);
   const file = api_keys_file === undefined ? undefined : watchKeys(api_keys_file, log, (fresh) => (keys = fresh));
+  const proxies = trustedProxies.length === 0 ? undefined : createAddressList(trustedProxies);
 
   return {
     enabled,
-    // Only digests are compared, by look-up: how long that takes says nothing about a key.
-    authenticate(credential) {
-      if (credential === undefined || credential === "" || credential.length > maxCredentialLength) throw unauthenticated();
+    authenticate(credential, peer) {
+      if (credential === undefined || credential === "") {
+        const found = findByCertificate?.(peer.certificateNames);
+        if (found === undefined) throw unauthenticated();
+        return found;
+      }
+      if (credential.length > maxCredentialLength) throw unauthenticated();
+      // Only digests are compared, by look-up: how long that takes says nothing about a key.
       const digest = digestOf(credential);
       const principal = own.get(digest) ?? keys.get(digest);
-      if (principal === undefined) throw unauthenticated();
-      return principal;
+      if (principal !== undefined) return principal;
+      if (tokens !== undefined && looksLikeToken(credential)) return tokens.authenticate(credential);
+      if (stored === undefined || !mayBeKey(credential)) throw unauthenticated();
+      return stored.authenticate(credential, digest, () => clientAddress(peer, proxies));
     },
     close: () => file?.close(),
   };
+}
+
+/** Keys are visible ASCII of some length, whoever made them. */
+function mayBeKey(credential: string): boolean {
+  return credential.length >= minApiKeyLength && credential.length <= 4_096 && /^[\x21-\x7e]+$/.test(credential);
 }
 
 function readAtStart(path: string, needed: boolean): Map<string, Principal> {
@@ -93,12 +126,5 @@ function watchKeys(path: string, log: Logger, use: (keys: Map<string, Principal>
       if (!broken) log.error("api keys cannot be read again, the old ones stay", { file: basename(path), error });
       broken = true;
     },
-  });
-}
-
-/** One message for every kind of wrong credential: what is wrong with it is the caller's to know. */
-function unauthenticated(): GatewayError {
-  return new GatewayError("unauthenticated", "a valid API key is needed; send it as authorization: Bearer KEY", {
-    headers: { "www-authenticate": 'Bearer realm="dragoman"' },
   });
 }

@@ -4,14 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { minApiKeyLength } from "../core/access.ts";
-import { createPrincipal, type Principal } from "../core/principal.ts";
-import { type Scope, scopes } from "../core/scope.ts";
+import { createPrincipal, type Principal, type Role } from "../core/principal.ts";
+import { isScope, type Scope, scopes } from "../core/scope.ts";
 import { StartError } from "../core/start-error.ts";
 
 /** What a key may do that names no scopes: everything a user does. */
 const defaultScopes: readonly Scope[] = ["chat", "embed", "models"];
-
-const knownScopes: ReadonlySet<string> = new Set(scopes);
 
 /** A key file that cannot be used. The message names the file and the lines, never a key. */
 export class KeyFileError extends StartError {
@@ -23,9 +21,11 @@ export function digestOf(key: string): string {
   return createHash("sha256").update(key, "utf8").digest("hex");
 }
 
-/** The principal of a key; its name says nothing about the key. */
+/** The principal of a key, with the role that its scopes need; its name says nothing about the key. */
 export function principalOf(digest: string, allowed: Iterable<Scope>): Principal {
-  return createPrincipal({ id: `apikey:${digest.slice(0, 16)}`, scopes: new Set(allowed) });
+  const scopes = new Set(allowed);
+  const roles = new Set<Role>([scopes.has("*") || scopes.has("admin") ? "admin" : scopes.has("policy.write") ? "operator" : "member"]);
+  return createPrincipal({ id: `apikey:${digest.slice(0, 16)}`, scopes, roles });
 }
 
 /** Principals by the digest of their key. Throws KeyFileError with every wrong line. `name` is the file's, for messages. */
@@ -75,8 +75,4 @@ function readScopes(list: string, refuse: (message: string) => void): Scope[] | 
   if (words.every(isScope)) return words;
   refuse(`names an unknown scope; known are ${scopes.join(", ")}`);
   return undefined;
-}
-
-function isScope(word: string): word is Scope {
-  return knownScopes.has(word);
 }

@@ -11,7 +11,7 @@ export const defaultTenant = "default";
 export const defaultProject = "default";
 
 export interface Principal {
-  /** Safe to log: never the credential. `anonymous` where auth is off, a key's id, `oidc:<hash>`, `mtls:<hash>`. */
+  /** Safe to log: never the credential. `anonymous` where auth is off, a key's id, `oidc:<hash>`, `mtls:<name>`. */
   readonly id: string;
   readonly kind: "anonymous" | "key" | "oidc" | "mtls";
   /** No byte of one tenant reaches another. */

@@ -1,0 +1,191 @@
+/** Making, changing and ending keys: the same for the admin service, the command line and the first start. */
+import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/error.ts";
+import type { ApiKeyChanges, ApiKeyRecord, KeyStore, NewApiKey } from "../core/key-store.ts";
+import type { Principal } from "../core/principal.ts";
+import { holdsScope } from "../core/scope.ts";
+import { Secret } from "../core/secret.ts";
+import { isAddressOrRange } from "./address-list.ts";
+import { readGrants } from "./grants.ts";
+import type { KeyChanges } from "./key-changes.ts";
+import { makeKeyId, makeKeyParts, visiblePrefix, writeKey } from "./key-format.ts";
+import type { Pepper } from "./pepper.ts";
+
+/** What somebody may say of a key. */
+export type KeyFacts = Pick<
+  NewApiKey,
+  "project" | "owner" | "name" | "roles" | "scopes" | "models" | "endpoints" | "ipAllow" | "app" | "cacheSalt" | "expiresAt"
+>;
+
+export type KeyEdit = Partial<Omit<KeyFacts, "project">> & { readonly enabled?: boolean };
+
+export interface IssuedKey {
+  readonly record: ApiKeyRecord;
+  /** The key itself: shown once. */
+  readonly secret: Secret;
+}
+
+export interface KeyAdministrationOptions {
+  readonly keys: KeyStore;
+  readonly pepper: () => Pepper;
+  readonly clock: Clock;
+  /** Told of every change, where this process also verifies keys. */
+  readonly changes?: Pick<KeyChanges, "tell"> | undefined;
+}
+
+/** A key about which nothing was said: of a member, for everything a member may do. */
+export const plainKey: KeyFacts = {
+  project: "default",
+  owner: "",
+  name: "",
+  roles: [],
+  scopes: [],
+  models: [],
+  endpoints: [],
+  ipAllow: [],
+  app: "",
+  cacheSalt: "",
+  expiresAt: undefined,
+};
+
+/** Who makes keys without being a principal: the command line, and the first start. They may give everything. */
+export const installer = undefined;
+
+export class KeyAdministration {
+  readonly #options: KeyAdministrationOptions;
+
+  constructor(options: KeyAdministrationOptions) {
+    this.#options = options;
+  }
+
+  /** Throws GatewayError: invalid_request (an address that is none, a past expiry), forbidden (more than `maker` has). */
+  async create(tenant: string, facts: KeyFacts, maker: Principal | typeof installer, environment = "live"): Promise<IssuedKey> {
+    this.#check(facts, maker);
+    return this.#issue(tenant, facts, environment, "");
+  }
+
+  /** Throws GatewayError: not_found, etag_mismatch, and as create. */
+  async update(tenant: string, id: string, edit: KeyEdit, maker: Principal | typeof installer, etag?: string): Promise<ApiKeyRecord> {
+    const record = await this.get(tenant, id);
+    if (record.revokedAt !== undefined) throw new GatewayError("invalid_request", `the key ${id} is revoked; make another one`);
+    // A key that is beyond its maker is not theirs to change either.
+    refuseMore(record, maker);
+    this.#check({ ...record, ...edit }, maker, "expiresAt" in edit);
+    const changes: ApiKeyChanges = edit;
+    return this.#tell(await this.#options.keys.update(tenant, id, changes, etag));
+  }
+
+  /** The new key, and the old one with the end of the overlap as its expiry. Throws GatewayError: not_found, and as create. */
+  async rotate(
+    tenant: string,
+    id: string,
+    { overlapMs, expiresAt }: { readonly overlapMs: number; readonly expiresAt?: number | undefined },
+    maker: Principal | typeof installer,
+  ): Promise<IssuedKey & { readonly replaced: ApiKeyRecord }> {
+    const old = await this.get(tenant, id);
+    const now = this.#options.clock.wall();
+    if (old.revokedAt !== undefined) throw new GatewayError("invalid_request", `the key ${id} is revoked; make another one`);
+    const facts: KeyFacts = { ...old, expiresAt: expiresAt ?? old.expiresAt };
+    this.#check(facts, maker);
+    const environment = /^dgm_([a-z0-9]+)_/.exec(old.prefix)?.[1] ?? "live";
+    const issued = await this.#issue(tenant, facts, environment, id);
+    const end = Math.min(now + overlapMs, old.expiresAt ?? Number.POSITIVE_INFINITY);
+    const replaced = this.#tell(await this.#options.keys.update(tenant, id, { expiresAt: end }));
+    return { ...issued, replaced };
+  }
+
+  /** Revoking again changes nothing. Throws GatewayError: not_found, etag_mismatch. */
+  async revoke(tenant: string, id: string, etag?: string): Promise<ApiKeyRecord> {
+    const record = await this.get(tenant, id);
+    if (record.revokedAt !== undefined) return record;
+    return this.#tell(await this.#options.keys.update(tenant, id, { revokedAt: this.#options.clock.wall() }, etag));
+  }
+
+  /**
+   * Takes over a key by the SHA-256 of it, in lower-case hex. Where it stands already, it is left as it is. Throws
+   * GatewayError already_exists where another tenant has it, or the id is taken.
+   */
+  async import(
+    tenant: string,
+    hash: string,
+    facts: KeyFacts & { readonly id?: string; readonly prefix?: string },
+    maker: Principal | typeof installer,
+  ): Promise<{ readonly record: ApiKeyRecord; readonly created: boolean }> {
+    // Where keys come from, administrators are held to no lists (surfaces.md 2.2).
+    const lists = facts.roles.includes("admin") ? { models: [], endpoints: [] } : {};
+    const wanted = { ...facts, ...lists };
+    this.#check(wanted, maker);
+    const standing = await this.#options.keys.findBySha256(hash);
+    if (standing !== undefined) {
+      if (standing.tenant === tenant) return { record: standing, created: false };
+      throw new GatewayError("already_exists", "this key cannot be imported: it stands already");
+    }
+    const { id = makeKeyId(), prefix = "", ...rest } = wanted;
+    const key: NewApiKey = { ...pick(rest), id, prefix, hash, hashKind: "sha256", pepperId: "", enabled: true, rotatedFrom: "" };
+    return { record: this.#tell(await this.#options.keys.create(tenant, key)), created: true };
+  }
+
+  /** Throws GatewayError not_found. */
+  async get(tenant: string, id: string): Promise<ApiKeyRecord> {
+    const record = await this.#options.keys.get(tenant, id);
+    if (record === undefined) throw new GatewayError("not_found", `there is no key "${id.slice(0, 64)}"`);
+    return record;
+  }
+
+  async #issue(tenant: string, facts: KeyFacts, environment: string, rotatedFrom: string): Promise<IssuedKey> {
+    const pepper = this.#options.pepper();
+    const parts = makeKeyParts(environment);
+    const record = await this.#options.keys.create(tenant, {
+      ...pick(facts),
+      id: parts.id,
+      hash: pepper.hash(parts.secret),
+      hashKind: "hmac",
+      pepperId: pepper.id,
+      prefix: visiblePrefix(parts),
+      enabled: true,
+      rotatedFrom,
+    });
+    return { record: this.#tell(record), secret: new Secret(writeKey(parts)) };
+  }
+
+  #check(facts: KeyFacts, maker: Principal | typeof installer, expiryIsNew = true): void {
+    const wrong = facts.ipAllow.findIndex((entry) => !isAddressOrRange(entry));
+    if (wrong !== -1) refuse(`ip_allow[${wrong}]`, "is no address and no range; write it as in 192.0.2.7 or 10.0.0.0/8");
+    const { expiresAt } = facts;
+    if (expiryIsNew && expiresAt !== undefined && expiresAt <= this.#options.clock.wall()) refuse("expire_time", "is in the past");
+    refuseMore(facts, maker);
+  }
+
+  #tell(record: ApiKeyRecord): ApiKeyRecord {
+    this.#options.changes?.tell([record]);
+    return record;
+  }
+}
+
+/** Nobody gives away, or takes in hand, what they do not have: a role above their own, a scope, a model, an endpoint. */
+function refuseMore(facts: KeyFacts, maker: Principal | typeof installer): void {
+  if (maker === installer) return;
+  const { roles, scopes } = readGrants(facts);
+  for (const role of roles) if (!maker.roles.has("admin") && !maker.roles.has(role)) refuseGift("roles", role);
+  for (const scope of scopes) if (!holdsScope(maker.scopes, scope)) refuseGift("scopes", scope);
+  if (maker.models.length > 0 && !isWithin(facts.models, maker.models)) refuseGift("models", "a model");
+  if (maker.endpoints.length > 0 && !isWithin(facts.endpoints, maker.endpoints)) refuseGift("endpoints", "an endpoint");
+}
+
+function isWithin(list: readonly string[], allowed: readonly string[]): boolean {
+  return list.length > 0 && list.every((entry) => allowed.includes(entry));
+}
+
+function refuseGift(field: string, what: string): never {
+  throw new GatewayError("forbidden", `a key cannot be given ${what} by a caller who does not have it`, {
+    fields: [{ field, description: "goes beyond what the caller has" }],
+  });
+}
+
+function refuse(field: string, description: string): never {
+  throw new GatewayError("invalid_request", `${field}: ${description}`, { fields: [{ field, description }] });
+}
+
+function pick({ project, owner, name, roles, scopes, models, endpoints, ipAllow, app, cacheSalt, expiresAt }: KeyFacts): KeyFacts {
+  return { project, owner, name, roles, scopes, models, endpoints, ipAllow, app, cacheSalt, expiresAt };
+}
