@@ -1,8 +1,6 @@
-/** The ledger's first form: the latest calls in memory, and one structured log line for each attempt. */
-import { type Attempt, AttemptStatus, UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
-import type { Call } from "../core/call.ts";
-import type { GatewayError } from "../core/error.ts";
-import type { CallOutcome, Ledger } from "../core/ledger.ts";
+/** One structured log line for each attempt, from the same settlement as its ledger row; and the latest ones in memory. */
+import { type Attempt, UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { AttemptEnding, CallOutcome, LedgerTap } from "../core/ledger.ts";
 import type { Logger } from "../core/log.ts";
 
 /** An attempt with what ties it to its call. */
@@ -18,20 +16,13 @@ export interface AttemptLogOptions {
   readonly capacity?: number;
 }
 
-const statusNames: Record<number, string> = {
-  [AttemptStatus.SUCCESS]: "success",
-  [AttemptStatus.ERROR]: "error",
-  [AttemptStatus.TIMEOUT]: "timeout",
-  [AttemptStatus.CANCELLED]: "cancelled",
-};
-
 const basisNames: Record<number, string> = {
   [UsageBasis.PROVIDER]: "provider",
   [UsageBasis.COUNTED]: "counted",
   [UsageBasis.ESTIMATED]: "estimated",
 };
 
-export class AttemptLog implements Ledger {
+export class AttemptLog implements LedgerTap {
   readonly #log: Logger;
   readonly #capacity: number;
   #entries: AttemptEntry[] = [];
@@ -46,33 +37,35 @@ export class AttemptLog implements Ledger {
     return this.#entries;
   }
 
-  attemptEnded(call: Call, attempt: Attempt, error: GatewayError | undefined): void {
+  attemptEnded({ call, attempt, settlement, error }: AttemptEnding): void {
     this.#entries.push({ requestId: call.requestId, principal: call.principal.id, attempt });
     // Cut in one go, not one by one: shifting a long array costs its length every time.
     if (this.#entries.length >= 2 * this.#capacity) this.#entries = this.#entries.slice(-this.#capacity);
-    const { usage } = attempt;
+    const { usage } = settlement;
     this.#log.info("attempt", {
       request_id: call.requestId,
-      usage_id: attempt.usageId,
+      usage_id: settlement.usageId,
       principal: call.principal.id,
       surface: call.surface,
       dialect: call.dialect,
       operation: call.operation,
       number: attempt.number,
       target: attempt.target,
-      status: statusNames[attempt.status] ?? "unknown",
+      status: settlement.status,
+      state: settlement.state,
       error_reason: attempt.errorReason || undefined,
       error_message: error?.message,
-      http_status: attempt.httpStatus || undefined,
-      upstream_request_id: attempt.upstreamRequestId || undefined,
+      http_status: settlement.httpStatus || undefined,
+      upstream_request_id: settlement.upstreamRequestId || undefined,
       started_after_ms: attempt.startedAfterMs,
-      duration_ms: attempt.durationMs,
-      first_content_ms: attempt.firstContentMs,
+      duration_ms: settlement.durationMs,
+      first_content_ms: settlement.firstContentMs,
       input_tokens: usage?.inputTokens,
       output_tokens: usage?.outputTokens,
       cache_read_tokens: usage?.cacheReadTokens,
       cache_write_tokens: usage?.cacheWriteTokens,
       reasoning_tokens: usage?.reasoningTokens,
+      cost_nano_usd: settlement.costNano?.toString(),
       usage_basis: usage === undefined ? undefined : basisNames[usage.basis],
     });
   }
