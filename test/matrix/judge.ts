@@ -2,12 +2,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
 import type { Case } from "./cases.ts";
-import type { DialectClient } from "./dialect.ts";
-import type { Answer, AnswerCandidate, AnswerUsage, Note, Received } from "./scene.ts";
+import type { AnswerFact, DialectClient } from "./dialect.ts";
+import type { Answer, AnswerCandidate, Note, Received } from "./scene.ts";
 import type { Upstream } from "./upstreams.ts";
 
-/** `unsayable`: the dialect has no words for what the case asks. */
-export type Outcome = "carried" | "emulated" | "reported" | "refused" | "unsayable";
+/**
+ * `partial`: what there is a place for on both sides was carried; the rest of the answer (or of the vendor's counts) has none.
+ * `unsayable`: the dialect has no words for what the case asks.
+ */
+export type Outcome = "carried" | "emulated" | "reported" | "refused" | "partial" | "unsayable";
 
 export interface Cell {
   readonly dialect: DialectClient;
@@ -59,9 +62,10 @@ export function judge(cell: Cell, answer: Answer, received: Received): Outcome {
     const said = answer.notes.filter(({ action, path }) => action !== "defaulted" && names[key].test(path));
     expect(said.length, `${key} was lost in silence: ${JSON.stringify({ expected, found, notes: answer.notes })}`).toBeGreaterThan(0);
   }
-  judgeAnswer(cell, answer);
+  const whole = judgeAnswer(cell, answer);
   if (answer.notes.some(({ action }) => action === "dropped")) return "reported";
-  return answer.notes.some(isChange) ? "emulated" : "carried";
+  if (answer.notes.some(isChange)) return "emulated";
+  return whole ? "carried" : "partial";
 }
 
 export function isChange({ action }: Note): boolean {
@@ -90,48 +94,58 @@ function judgeFailure({ tried: { fails }, stream }: Cell, { failure, candidates 
   return "carried";
 }
 
-function judgeAnswer({ tried, dialect, upstream }: Cell, answer: Answer): void {
+/** Whether the whole of the answer has a place on both sides. */
+function judgeAnswer({ tried, dialect, upstream }: Cell, answer: Answer): boolean {
   const { got = {}, usage, texts, unknownAnswer } = tried;
   const [candidate] = answer.candidates;
+  const lacks = (fact: AnswerFact | "contentFilter") => dialect.lacks.has(fact as AnswerFact) || upstream.lacks.has(fact);
+  let whole = true;
+  /** Compares what both sides have a place for. */
+  const expectFact = (fact: AnswerFact | "contentFilter", compare: () => void): void => {
+    if (lacks(fact)) whole = false;
+    else compare();
+  };
   if (texts !== undefined) expect(answer.candidates.map(({ text }) => text)).toEqual(texts);
   if (Object.keys(got).length > 0) expect(candidate, "there is no candidate").toBeDefined();
-  if (candidate !== undefined) judgeCandidate(got, candidate, dialect, upstream);
-  if (usage !== undefined) judgeUsage(usage, answer.usage, dialect, upstream);
-  if (unknownAnswer && dialect.format === upstream.name && !dialect.lacks.has("unknown")) {
-    expect(answer.unknownSeen, "an unknown field of the answer must come out again for the same format").toBe(true);
+  const { text, reasoning, calls, refusal, citations, finish } = got;
+  if (text !== undefined) expect(candidate?.text).toBe(text);
+  if (reasoning !== undefined) expectFact("reasoning", () => expect(candidate?.reasoning).toBe(reasoning));
+  if (calls !== undefined) expectFact("calls", () => expectCalls(candidate?.calls ?? [], calls));
+  // Where one side has no place for a refusal in words, it is text.
+  if (refusal !== undefined) expect(`${candidate?.refusal}${candidate?.text}`).toBe(refusal);
+  if (citations !== undefined) expectFact("citations", () => expect(candidate?.citations).toEqual(citations));
+  if (finish !== undefined) {
+    const compare = () => expect(sameEnd[candidate?.finish ?? ""] ?? candidate?.finish).toBe(sameEnd[finish] ?? finish);
+    if (finish === "tool_calls") expectFact("calls", compare);
+    else if (finish === "content_filter") expectFact("contentFilter", compare);
+    else compare();
   }
+  if (usage !== undefined) {
+    expect(answer.usage).toMatchObject({ input: usage.input, output: usage.output });
+    for (const [name, fact] of usageFacts) {
+      if (usage[name] !== undefined) expectFact(fact, () => expect(answer.usage?.[name]).toBe(usage[name]));
+    }
+  }
+  if (unknownAnswer) {
+    if (dialect.format !== upstream.name) return false;
+    expectFact("unknown", () =>
+      expect(answer.unknownSeen, "an unknown field of the answer must come out again for the same format").toBe(true),
+    );
+  }
+  return whole;
 }
 
-function judgeCandidate(got: Partial<AnswerCandidate>, found: AnswerCandidate, dialect: DialectClient, upstream: Upstream): void {
-  const { text, reasoning, calls, refusal, citations, finish } = got;
-  if (text !== undefined) expect(found.text).toBe(text);
-  if (reasoning !== undefined && !dialect.lacks.has("reasoning") && !upstream.lacks.has("reasoning"))
-    expect(found.reasoning).toBe(reasoning);
-  if (calls !== undefined && !dialect.lacks.has("calls")) {
-    expect(found.calls.map(({ name, arguments: input }) => ({ name, arguments: input }))).toEqual(
-      calls.map(({ name, arguments: input }) => ({ name, arguments: input })),
-    );
-    expect(new Set(found.calls.map(({ id }) => id)).size, "ids of calls must differ").toBe(calls.length);
-  }
-  // Where one side has no place for a refusal in words, it is text.
-  if (refusal !== undefined) expect(found.refusal + found.text).toBe(refusal);
-  if (citations !== undefined && !dialect.lacks.has("citations") && !upstream.lacks.has("citations"))
-    expect(found.citations).toEqual(citations);
-  const unsaid =
-    (finish === "tool_calls" && dialect.lacks.has("calls")) || (finish === "content_filter" && upstream.lacks.has("contentFilter"));
-  if (finish !== undefined && !unsaid) {
-    expect(sameEnd[found.finish] ?? found.finish).toBe(sameEnd[finish] ?? finish);
-  }
+const usageFacts = [
+  ["cacheRead", "cacheRead"],
+  ["cacheWrite", "cacheWrite"],
+  ["reasoning", "reasoningTokens"],
+] as const;
+
+function expectCalls(found: AnswerCandidate["calls"], expected: AnswerCandidate["calls"]): void {
+  const bare = (calls: AnswerCandidate["calls"]) => calls.map(({ name, arguments: input }) => ({ name, arguments: input }));
+  expect(bare(found)).toEqual(bare(expected));
+  expect(new Set(found.map(({ id }) => id)).size, "ids of calls must differ").toBe(expected.length);
 }
 
 /** Ends that some formats have no word of their own for. */
 const sameEnd: Readonly<Record<string, string>> = { refusal: "content_filter", stop_sequence: "stop" };
-
-function judgeUsage(expected: Partial<AnswerUsage>, found: AnswerUsage | undefined, dialect: DialectClient, upstream: Upstream): void {
-  const lacks = (fact: "cacheRead" | "cacheWrite" | "reasoningTokens") => dialect.lacks.has(fact) || upstream.lacks.has(fact);
-  expect(found?.input).toBe(expected.input);
-  expect(found?.output).toBe(expected.output);
-  if (expected.cacheRead !== undefined && !lacks("cacheRead")) expect(found?.cacheRead).toBe(expected.cacheRead);
-  if (expected.cacheWrite !== undefined && !lacks("cacheWrite")) expect(found?.cacheWrite).toBe(expected.cacheWrite);
-  if (expected.reasoning !== undefined && !lacks("reasoningTokens")) expect(found?.reasoning).toBe(expected.reasoning);
-}

@@ -16,6 +16,7 @@ const marks: Readonly<Record<Outcome, string>> = {
   emulated: "emulated",
   reported: "reported",
   refused: "refused",
+  partial: "in part",
   unsayable: "–",
 };
 
@@ -25,8 +26,13 @@ export function summarize(findings: readonly Finding[]): string[] {
   return [...groups].map(([pair, cells]) => {
     const count = (outcome: Outcome) => cells.filter((cell) => cell.outcome === outcome).length;
     const counts = (["carried", "emulated", "reported", "refused"] as const).map((outcome) => `${count(outcome)} ${outcome}`).join(", ");
+    const partial = count("partial");
     const unsayable = count("unsayable");
-    return `${pair}: ${counts}${unsayable === 0 ? "" : `; ${unsayable} have no words in the dialect`}`;
+    const rest = [
+      ...(partial === 0 ? [] : [`${partial} in part, as far as both have a place for it`]),
+      ...(unsayable === 0 ? [] : [`${unsayable} have no words in the dialect`]),
+    ];
+    return [`${pair}: ${counts}`, ...rest, "0 silent losses"].join("; ");
   });
 }
 
@@ -47,6 +53,7 @@ export function writeManual(findings: readonly Finding[]): string {
     "| emulated | sent by other means or with another value, and the answer's translation report says so |",
     "| reported | left out, and the report names the field |",
     "| refused | 400 `untranslatable` with the field's path, because leaving it out would change the meaning |",
+    "| in part | carried as far as there is a place for it: the rest of the answer has none in the dialect, or in the vendor's format |",
     "| – | the dialect has no words for it |",
     "",
     "With `x-dragoman-strict: true` (or `options.strict`) everything *emulated* and *reported* is refused as well; the same run tries it.",
