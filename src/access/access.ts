@@ -11,7 +11,7 @@ import type { Secret } from "../core/secret.ts";
 import { exitCodes } from "../core/start-error.ts";
 import { clientAddress, createAddressList } from "./address-list.ts";
 import type { FindByCertificate } from "./certificates.ts";
-import { digestOf, KeyFileError, principalOf, readKeyFile } from "./key-file.ts";
+import { KeyFileError, principalOf, readKeyFile, sha256OfKey } from "./key-file.ts";
 import type { StoredKeys } from "./stored-keys.ts";
 import { looksLikeToken, type Tokens } from "./tokens.ts";
 import { unauthenticated } from "./unauthenticated.ts";
@@ -56,7 +56,7 @@ export function createAccess(options: AccessOptions, log: Logger = silentLog): A
   if (!enabled) return { enabled, authenticate: () => anonymous, close() {} };
   const own = new Map<string, Principal>();
   if (api_key !== undefined) {
-    const digest = digestOf(api_key.reveal());
+    const digest = sha256OfKey(api_key.reveal());
     own.set(digest, principalOf(digest, ["*"]));
   }
   const alone = own.size === 0 && stored === undefined && tokens === undefined && findByCertificate === undefined;
@@ -74,7 +74,7 @@ export function createAccess(options: AccessOptions, log: Logger = silentLog): A
       }
       if (credential.length > maxCredentialLength) throw unauthenticated();
       // Only digests are compared, by look-up: how long that takes says nothing about a key.
-      const digest = digestOf(credential);
+      const digest = sha256OfKey(credential);
       const principal = own.get(digest) ?? keys.get(digest);
       if (principal !== undefined) return principal;
       if (tokens !== undefined && looksLikeToken(credential)) return tokens.authenticate(credential);

@@ -17,7 +17,7 @@ export class KeyFileError extends StartError {
 }
 
 /** SHA-256 of a key in lower-case hex: how keys are kept and found. */
-export function digestOf(key: string): string {
+export function sha256OfKey(key: string): string {
   return createHash("sha256").update(key, "utf8").digest("hex");
 }
 
@@ -54,7 +54,7 @@ export function readKeyFile(text: string, name: string): Map<string, Principal> 
       refuse(`the key is shorter than ${minApiKeyLength} characters; use a longer one`);
       continue;
     }
-    const digest = isDigest ? key.toLowerCase() : digestOf(key);
+    const digest = isDigest ? key.toLowerCase() : sha256OfKey(key);
     const earlier = lineOf.get(digest);
     if (earlier !== undefined) {
       refuse(`the key stands in line ${earlier} already; keep one of them`);
