@@ -5,6 +5,7 @@ import { GatewayError } from "./error.ts";
 import type { JsonObject } from "./json.ts";
 import type { Principal } from "./principal.ts";
 import type { Target } from "./target.ts";
+import type { CallSpan } from "./tracing.ts";
 
 export type Operation = "generate" | "complete" | "embed" | "count_tokens" | "list_models";
 
@@ -19,6 +20,13 @@ export interface ClientWire {
   readonly body: JsonObject;
   /** Whether the client asked for usage in the stream. */
   readonly includeUsage: boolean;
+}
+
+/** Empty until admission knows. */
+export interface ResolvedModel {
+  /** The first target's name of the model. */
+  model: string;
+  route: string;
 }
 
 export interface Call {
@@ -38,8 +46,14 @@ export interface Call {
   readonly startedAt: number;
   /** When the call must be over, by the same clock. */
   readonly deadline: number;
-  /** W3C trace context of the client, passed on to providers that take it; empty where there was none. */
+  /**
+   * W3C trace context that is passed on to providers that take it: of this call's span (of the attempt's, in an attempt)
+   * where calls are traced, else the client's; empty where there is none.
+   */
   readonly traceparent: string;
+  readonly tracestate?: string;
+  /** Absent where calls are not traced. */
+  readonly span?: CallSpan | undefined;
   readonly attribution: Attribution | undefined;
   readonly options: CallOptions | undefined;
   /** Undefined where the answer must be written from events. */
@@ -48,6 +62,8 @@ export interface Call {
   readonly attempts: Attempt[];
   /** What the target of the running attempt could not take; a new attempt begins with none. */
   readonly translation: TranslationNote[];
+  /** What the model's name became, told by admission to every copy of the call. */
+  readonly resolved?: ResolvedModel;
   /** The targets that admission chose, first to try first. Empty before admission. */
   readonly targets: readonly Target[];
   /** Most targets that one call may try. */

@@ -51,7 +51,7 @@ export function writeOpenAiError(error: GatewayError): OpenAiError {
       type: types[error.reason] ?? typeOfStatus(error.status),
       ...(param === undefined ? {} : { param }),
     },
-    error_kind: kinds[error.reason] ?? kindOfStatus(error),
+    error_kind: errorKind(error),
   };
 }
 
@@ -64,6 +64,11 @@ function errorCode({ reason, details }: GatewayError): string | null {
 function typeOfStatus(status: number): string {
   if (status === 401 || status === 403) return "auth_error";
   return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+/** The kind of an error in one word (surfaces.md 2.7, `error_kind`). */
+export function errorKind(error: GatewayError): string {
+  return kinds[error.reason] ?? kindOfStatus(error);
 }
 
 function kindOfStatus({ status, reason, details }: GatewayError): string {
