@@ -10,11 +10,13 @@ import { ConfigError, type Problem } from "./config/problem.ts";
 import type { Config, ProviderConfig, ServerConfig } from "./config/schema.ts";
 import { systemClock } from "./core/clock.ts";
 import { GatewayError } from "./core/error.ts";
+import { ulid } from "./core/id.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
 import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
+import { LedgerBook } from "./ledger/ledger-book.ts";
 import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
 import { createOperations } from "./pipeline/operations.ts";
 import { createCatalog } from "./providers/catalog.ts";
@@ -88,7 +90,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     clock,
     onFailure: (provider, error) => log.warn("a provider does not list its models", { provider, error }),
   });
-  const ledger = new AttemptLog({ log });
+  const ledger = new LedgerBook({ epoch: ulid(), ship() {}, taps: [new AttemptLog({ log })], log });
   const router = createRouter({
     providers: byName,
     routes: mapValues(config.routes, ({ strategy, targets, max_attempts: maxAttempts }) => ({ strategy, targets, maxAttempts })),

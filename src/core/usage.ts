@@ -150,12 +150,22 @@ export class OutputMeter {
   readonly #estimate = new TokenEstimate();
   /** The provider's own counts, the last ones. */
   usage: Usage | undefined;
-  /** Whether the answer had finished and nothing was generated after the last counts: they are final then. */
-  #finished = false;
+  /** Answers that had finished, and whether nothing was generated after the last counts: they are final then. */
+  #finished = 0;
   #final = false;
 
+  /** Output tokens until now, by the provider's count or our estimate, whichever is more. */
+  get outputTokens(): number {
+    return Math.max(this.usage?.outputTokens ?? 0, this.#estimate.count);
+  }
+
+  /** Whether every answer that was asked for has finished: what may follow is counts only. */
+  hasFinished(request: GenerateRequest): boolean {
+    return this.#finished >= Math.max(1, request.sampling?.candidateCount ?? 1);
+  }
+
   see({ event }: GenerateEvent): void {
-    if (event.case === "finished") this.#finished = true;
+    if (event.case === "finished") this.#finished++;
     if (event.case === "usage") {
       this.usage = event.value;
       this.#final = true;
@@ -173,7 +183,7 @@ export class OutputMeter {
     const said = this.usage;
     const usage = said === undefined ? create(UsageSchema) : clone(UsageSchema, said);
     // Counts that a provider gives while it generates are those of that moment: what came after is not in them.
-    const final = complete || (this.#finished && this.#final);
+    const final = complete || (this.#finished > 0 && this.#final);
     const outputKnown = said?.outputTokens !== undefined && (final || said.outputTokens >= this.#estimate.count);
     if (usage.inputTokens !== undefined && outputKnown) {
       // Another gateway says itself where it counted or estimated.

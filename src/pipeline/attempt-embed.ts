@@ -2,19 +2,38 @@
 import { create } from "@bufbuild/protobuf";
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
-import { type Call, stopReason } from "../core/call.ts";
+import { type Call, stopReason, throwIfStopped } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import { TokenEstimate } from "../core/usage.ts";
-import { type AttemptOptions, type RunningAttempt, tryTargets } from "./attempts.ts";
+import { type AttemptFacts, type AttemptOptions, type RunningAttempt, tryTargets } from "./attempts.ts";
 
 export function attemptEmbed(options: AttemptOptions): (request: EmbedRequest, call: Call) => Promise<EmbedResponse> {
-  return (request, call) => tryTargets(call, call.maxAttempts, options, (running) => embedOnce(request, running));
+  return (request, call) => {
+    const facts = factsOf(request);
+    return tryTargets(call, call.maxAttempts, options, (running) => embedOnce(request, facts, running));
+  };
 }
 
-async function embedOnce(request: EmbedRequest, running: RunningAttempt): Promise<EmbedResponse> {
+function factsOf(request: EmbedRequest): AttemptFacts {
+  let estimate: number | undefined;
+  return {
+    requestedModel: request.model,
+    estimateInput() {
+      estimate ??= countInput(request);
+      return estimate;
+    },
+    maxOutputTokens: 0,
+  };
+}
+
+async function embedOnce(request: EmbedRequest, facts: AttemptFacts, running: RunningAttempt): Promise<EmbedResponse> {
   const { provider, target, call } = running;
   try {
+    const reserving = running.begin(facts);
+    if (reserving !== undefined) await reserving;
+    throwIfStopped(call);
     if (provider.embed === undefined) throw new GatewayError("unsupported", `${provider.name} does not embed`, { undispatched: true });
+    running.markDispatched();
     const response = await provider.embed(request, target, call);
     const wanted = request.inputs.length * Math.max(1, request.types.length);
     if (response.embeddings.length !== wanted) {
@@ -40,11 +59,15 @@ async function embedOnce(request: EmbedRequest, running: RunningAttempt): Promis
 
 function usageOf(said: Usage | undefined, request: EmbedRequest): Usage {
   if (said?.inputTokens !== undefined) return said;
+  return create(UsageSchema, { inputTokens: countInput(request), basis: UsageBasis.ESTIMATED });
+}
+
+function countInput(request: EmbedRequest): number {
   const estimate = new TokenEstimate();
   for (const { input } of request.inputs) {
     if (input.case === "text") estimate.text(input.value);
     else if (input.case === "tokens") estimate.tokens(input.value.ids.length);
     else for (const { part } of input.value?.parts ?? []) if (part.case === "text") estimate.text(part.value);
   }
-  return create(UsageSchema, { inputTokens: estimate.count, basis: UsageBasis.ESTIMATED });
+  return estimate.count;
 }

@@ -5,36 +5,36 @@ import { stopReason, throwIfStopped } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import { commits, type EventBatch, type GenerateEvent, startedEvent } from "../core/event.ts";
 import { ulid } from "../core/id.ts";
-import { OutputMeter } from "../core/usage.ts";
-import { type AttemptOptions, type RunningAttempt, tryTargets } from "./attempts.ts";
+import { estimateInput } from "../core/usage.ts";
+import { type AttemptFacts, type AttemptOptions, type RunningAttempt, tryTargets } from "./attempts.ts";
+import type { DrainPool } from "./drain-pool.ts";
 import type { Step } from "./stage.ts";
+import { Upstream } from "./upstream.ts";
 
 export interface GenerateAttemptOptions extends AttemptOptions {
   /** Name of this node, for headers; may be empty. */
   readonly node: string;
+  /** Where streams go on whose client has left; absent: none is drained. */
+  readonly drains?: DrainPool | undefined;
 }
 
 /** A stream that has reached its commit point: `held` is what came until then. */
 interface OpenStream {
-  readonly running: RunningAttempt;
-  readonly meter: OutputMeter;
-  readonly iterator: AsyncIterator<EventBatch>;
+  readonly upstream: Upstream;
   readonly held: EventBatch;
 }
 
 export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateRequest, AsyncIterable<EventBatch>> {
   return async function* attempt(request, call) {
-    const { running, meter, iterator, held } = await tryTargets(call, call.maxAttempts, options, (running) =>
-      open(request, running, options),
-    );
+    const facts = factsOf(request);
+    const { upstream, held } = await tryTargets(call, call.maxAttempts, options, (running) => open(request, facts, running, options));
     let failure: GatewayError | undefined;
     let complete = false;
     try {
       yield held;
       for (;;) {
-        const { done, value: batch } = await iterator.next();
-        if (done) break;
-        for (const event of batch.events) meter.see(event);
+        const batch = await upstream.next();
+        if (batch === undefined) break;
         yield batch;
       }
       complete = true;
@@ -42,32 +42,33 @@ export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateR
       failure = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
       throw failure;
     } finally {
-      // Left early, the upstream must close before the record does.
-      if (!complete) await iterator.return?.();
-      const usage = explains(request) ? undefined : meter.settle(request, complete);
-      running.end(usage, complete ? undefined : (failure ?? stopReason(call.signal)));
+      if (complete) upstream.end();
+      else await upstream.leave(failure ?? stopReason(call.signal));
     }
   };
 }
 
 /** Reads until the first content. What fails before is this attempt's failure alone. */
-async function open(request: GenerateRequest, running: RunningAttempt, options: GenerateAttemptOptions): Promise<OpenStream> {
-  const { provider, target, call } = running;
-  const meter = new OutputMeter();
-  let iterator: AsyncIterator<EventBatch> | undefined;
+async function open(
+  request: GenerateRequest,
+  facts: AttemptFacts,
+  running: RunningAttempt,
+  options: GenerateAttemptOptions,
+): Promise<OpenStream> {
+  const { target, call } = running;
+  const upstream = new Upstream(running, request, options.drains);
   try {
+    const reserving = running.begin(facts);
+    if (reserving !== undefined) await reserving;
     throwIfStopped(call);
-    if (provider.generate === undefined)
-      throw new GatewayError("unsupported", `${provider.name} does not generate`, { undispatched: true });
-    iterator = provider.generate(request, target, call)[Symbol.asyncIterator]();
+    upstream.start();
     const held: GenerateEvent[] = [];
     const raws: Uint8Array[] = [];
     for (;;) {
-      const { done, value: batch } = await iterator.next();
-      if (done) break;
+      const batch = await upstream.next();
+      if (batch === undefined) break;
       let committed = false;
       for (const event of batch.events) {
-        meter.see(event);
         if (event.event.case === "started") fillStarted(event.event.value, request, running, options);
         committed ||= commits(event);
         held.push(event);
@@ -76,15 +77,27 @@ async function open(request: GenerateRequest, running: RunningAttempt, options: 
       if (!committed && !explains(request)) continue;
       if (held[0]?.event.case !== "started") held.unshift(missingStarted(request, running, options));
       running.markFirstContent();
-      return { running, meter, iterator, held: raws.length === 0 ? { events: held } : { events: held, raw: Buffer.concat(raws) } };
+      return { upstream, held: raws.length === 0 ? { events: held } : { events: held, raw: Buffer.concat(raws) } };
     }
     throw new GatewayError("provider_error", `${target.provider} ended its answer before it began`);
   } catch (thrown) {
     const error = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
-    await iterator?.return?.();
-    running.end(running.maybeBilled(error) ? meter.settle(request, false) : undefined, error);
+    await upstream.leave(error);
     throw error;
   }
+}
+
+function factsOf(request: GenerateRequest): AttemptFacts {
+  const { maxOutputTokens, candidateCount = 1 } = request.sampling ?? {};
+  let estimate: number | undefined;
+  return {
+    requestedModel: request.model,
+    estimateInput() {
+      estimate ??= estimateInput(request);
+      return estimate;
+    },
+    maxOutputTokens: maxOutputTokens === undefined ? undefined : maxOutputTokens * Math.max(1, candidateCount),
+  };
 }
 
 /** A plan: the provider writes the request and sends nothing, so `started` is all that comes. */

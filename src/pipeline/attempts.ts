@@ -1,6 +1,7 @@
 /**
  * Trying targets in order: the unit of billing is the attempt. Another target is tried only before the commit point and
- * only where a repeat can help (reliability.md 2.9).
+ * only where a repeat can help (reliability.md 2.9). An attempt is reserved, dispatched, and then settled or released:
+ * its intent is with the ledger before the first byte leaves, its settlement comes once, when it is over (3.2).
  */
 import { create } from "@bufbuild/protobuf";
 import { type Attempt, AttemptSchema, AttemptStatus, type Usage } from "../../gen/dragoman/v1/usage_pb.ts";
@@ -9,9 +10,21 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError, type Reason } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { Ledger } from "../core/ledger.ts";
+import type { LedgerSettlement } from "../core/ledger-row.ts";
+import { costOf, type Price, type PriceBook, pricingVersionOf, reserveOf } from "../core/pricing.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Router } from "../core/routing.ts";
 import type { Target } from "../core/target.ts";
+import type { OutputMeter } from "../core/usage.ts";
+
+/** Who is charged for a failed attempt: nobody, or the tenant. What the provider takes is kept in either case. */
+export type ChargePolicy = "success_only" | "all_attempts";
+
+/**
+ * What is done when a client leaves its stream: `estimate` closes the upstream and bills what came, `drain` reads on for
+ * the exact counts, `no_bill` closes it and bills nothing (a provider that stops its bill with the stream).
+ */
+export type DisconnectPolicy = "estimate" | "drain" | "no_bill";
 
 export interface AttemptOptions {
   readonly router: Router;
@@ -19,7 +32,26 @@ export interface AttemptOptions {
   readonly clock: Clock;
   /** HTTP statuses of a provider after which another target is tried. */
   readonly retryableStatusCodes: ReadonlySet<number>;
+  /** Absent: no price is known. */
+  readonly prices?: PriceBook | undefined;
+  /** By default success_only. */
+  readonly chargePolicy?: ChargePolicy | undefined;
+  /** By provider; by default estimate. */
+  readonly onDisconnect?: ((provider: string) => DisconnectPolicy) | undefined;
 }
+
+/** What the attempts of a call have in common. */
+export interface AttemptFacts {
+  readonly requestedModel: string;
+  /** Asked once, at the first attempt. */
+  estimateInput(): number;
+  /** Most output tokens that the caller allows; undefined where it does not say. */
+  readonly maxOutputTokens: number | undefined;
+}
+
+/** An open stream says what it has cost after so much time or output, whichever comes first. */
+const checkpointMs = 2_000;
+const checkpointTokens = 1_000;
 
 /** Failures that, without a provider's words, are the gateway's own before anything was sent. */
 const ownRefusals: ReadonlySet<Reason> = new Set(["untranslatable", "invalid_request", "unsupported", "model_not_found"]);
@@ -29,13 +61,28 @@ export class RunningAttempt {
   readonly call: AttemptCall;
   readonly target: Target;
   readonly provider: Provider;
+  readonly disconnectPolicy: DisconnectPolicy;
   readonly #options: AttemptOptions;
   readonly #startedAt: number;
+  readonly #price: Price | undefined;
+  #begun = false;
+  #dispatched = false;
   #ended = false;
+  #checkpointAt: number;
+  #checkpointTokens = 0;
 
   constructor(call: Call, target: Target, provider: Provider, options: AttemptOptions) {
+    const { clock } = options;
     this.#options = options;
-    this.#startedAt = options.clock.now();
+    this.#startedAt = clock.now();
+    this.#checkpointAt = this.#startedAt;
+    this.disconnectPolicy = options.onDisconnect?.(target.provider) ?? "estimate";
+    this.#price = options.prices?.price({
+      tenant: call.principal.tenant,
+      provider: target.provider,
+      model: target.model,
+      at: clock.wall(),
+    });
     this.target = target;
     this.provider = provider;
     const attempt = create(AttemptSchema, {
@@ -55,6 +102,55 @@ export class RunningAttempt {
     return this.call.attempt;
   }
 
+  /**
+   * Reserves: to be called, and waited for where there is something to wait for, before anything else. Throws GatewayError
+   * `ledger_unavailable`: the attempt did not take place then.
+   */
+  begin({ requestedModel, estimateInput, maxOutputTokens }: AttemptFacts): Promise<void> | undefined {
+    const { attempt, call, target } = this;
+    const estimatedInputTokens = estimateInput();
+    const outputTokens = maxOutputTokens ?? target.traits.maxOutputTokens ?? 0;
+    const waiting = this.#options.ledger.begin({
+      usageId: attempt.usageId,
+      requestId: call.requestId,
+      attempt: attempt.number,
+      tenant: call.principal.tenant,
+      project: call.principal.project,
+      principal: call.principal.id,
+      endUser: call.attribution?.endUserId ?? "",
+      surface: call.surface,
+      operation: call.operation,
+      requestedModel,
+      route: call.route,
+      provider: target.provider,
+      target: target.id,
+      upstreamModel: target.model,
+      reservedNano: reserveOf({ inputTokens: estimatedInputTokens, outputTokens }, this.#price) ?? 0n,
+      estimatedInputTokens,
+      pricingVersion: this.#price?.version ?? "",
+      startedAt: this.#options.clock.wall(),
+    });
+    if (waiting === undefined) this.#begun = true;
+    return waiting?.then(() => {
+      this.#begun = true;
+    });
+  }
+
+  /** To be called right before the provider is: from here on something may have been billed. */
+  markDispatched(): void {
+    this.#dispatched = true;
+  }
+
+  /** To be called while output comes: tells the ledger now and then what the stream has cost. */
+  checkpoint(meter: OutputMeter): void {
+    const tokens = meter.outputTokens;
+    const now = this.#options.clock.now();
+    if (tokens - this.#checkpointTokens < checkpointTokens && now - this.#checkpointAt < checkpointMs) return;
+    this.#checkpointTokens = tokens;
+    this.#checkpointAt = now;
+    this.#options.ledger.checkpoint(this.attempt.usageId, { inputTokens: meter.usage?.inputTokens, outputTokens: tokens });
+  }
+
   markFirstContent(): void {
     this.attempt.firstContentMs ??= this.#elapsed();
   }
@@ -67,14 +163,47 @@ export class RunningAttempt {
     attempt.durationMs = this.#elapsed();
     attempt.status = error === undefined ? AttemptStatus.SUCCESS : statusOf(error);
     attempt.errorReason = error === undefined ? "" : error.reason.toUpperCase();
-    if (usage !== undefined) attempt.usage = usage;
-    this.#options.ledger.attemptEnded(this.call, attempt, error);
+    const billed = error?.reason === "cancelled" && this.disconnectPolicy === "no_bill" ? undefined : usage;
+    if (billed !== undefined) attempt.usage = billed;
+    const settlement = this.#settlement(billed, error);
+    if (settlement.costNano !== undefined && billed !== undefined) attempt.costNanoUsd = settlement.costNano;
+    if (this.#begun) this.#options.ledger.settle({ call: this.call, attempt, settlement, error });
   }
 
   /** Whether the provider may have begun to work, and so to bill: it was reached, and neither it nor we refused. */
   maybeBilled(error: GatewayError): boolean {
-    if (error.details.undispatched || this.attempt.httpStatus >= 400) return false;
-    return error.details.upstream !== undefined || !ownRefusals.has(error.reason);
+    return !this.#isUndispatched(error) && this.attempt.httpStatus < 400;
+  }
+
+  /** Whether for certain nothing reached the provider's model. */
+  #isUndispatched(error: GatewayError | undefined): boolean {
+    if (!this.#dispatched || error?.details.undispatched) return true;
+    return error !== undefined && error.details.upstream === undefined && this.attempt.httpStatus === 0 && ownRefusals.has(error.reason);
+  }
+
+  #settlement(usage: Usage | undefined, error: GatewayError | undefined): LedgerSettlement {
+    const { attempt } = this;
+    const costNano = usage === undefined ? 0n : costOf(usage, this.#price);
+    return {
+      usageId: attempt.usageId,
+      state: this.#isUndispatched(error) ? "released" : "settled",
+      outcome: error?.reason ?? "success",
+      status: statusNames[attempt.status] ?? "error",
+      httpStatus: attempt.httpStatus,
+      usage,
+      costNano,
+      chargeNano: this.#isCharged(error) ? costNano : 0n,
+      pricingVersion: usage === undefined ? (this.#price?.version ?? "") : pricingVersionOf(usage, this.#price),
+      endedAt: this.#options.clock.wall(),
+      durationMs: attempt.durationMs,
+      firstContentMs: attempt.firstContentMs,
+      upstreamRequestId: attempt.upstreamRequestId,
+    };
+  }
+
+  /** A client that leaves pays for what it made begin; a failure is charged only where the policy says so. */
+  #isCharged(error: GatewayError | undefined): boolean {
+    return error === undefined || error.reason === "cancelled" || this.#options.chargePolicy === "all_attempts";
   }
 
   #elapsed(): number {
@@ -108,11 +237,18 @@ export async function tryTargets<Reply>(
 }
 
 function mayTryAnother(error: GatewayError, retryableStatusCodes: ReadonlySet<number>): boolean {
-  if (error.reason === "cancelled") return false;
+  if (error.reason === "cancelled" || error.reason === "ledger_unavailable") return false;
   const status = error.details.upstream?.httpStatus ?? 0;
   // A failure inside a stream or a 200 has no status that could be on the list.
   return status < 400 ? error.retryable : retryableStatusCodes.has(status);
 }
+
+const statusNames: Readonly<Record<number, LedgerSettlement["status"]>> = {
+  [AttemptStatus.SUCCESS]: "success",
+  [AttemptStatus.ERROR]: "error",
+  [AttemptStatus.TIMEOUT]: "timeout",
+  [AttemptStatus.CANCELLED]: "cancelled",
+};
 
 function statusOf({ reason }: GatewayError): AttemptStatus {
   if (reason === "cancelled") return AttemptStatus.CANCELLED;

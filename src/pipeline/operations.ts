@@ -18,6 +18,7 @@ import type { EventBatch } from "../core/event.ts";
 import { Fold } from "../core/fold.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { Operations } from "../core/operations.ts";
+import type { PriceBook } from "../core/pricing.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Router } from "../core/routing.ts";
 import type { SignatureStore } from "../core/signature-store.ts";
@@ -25,7 +26,9 @@ import type { Tokenizers } from "../core/tokenizer.ts";
 import { Admission, admitReply, admitStream } from "./admit.ts";
 import { attemptEmbed } from "./attempt-embed.ts";
 import { attemptGenerate } from "./attempt-generate.ts";
+import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
+import { type DrainBounds, DrainPool } from "./drain-pool.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
 import { rememberSignatures } from "./remember-signatures.ts";
@@ -47,14 +50,25 @@ export interface PipelineOptions {
   readonly signatures: SignatureStore;
   /** Counts tokens where no provider does; absent: they are estimated. */
   readonly tokenizers?: Tokenizers | undefined;
+  /** Absent: no price is known. */
+  readonly prices?: PriceBook | undefined;
+  /** Who is charged for a failed attempt; by default success_only: nobody. */
+  readonly chargePolicy?: ChargePolicy | undefined;
+  /** What a client that leaves its stream leads to, by provider; by default estimate. */
+  readonly onDisconnect?: ((provider: string) => DisconnectPolicy) | undefined;
+  /** Bounds of streams that are read on for exact counts; absent: none is. */
+  readonly drain?: DrainBounds | undefined;
 }
 
 export interface Pipeline extends Operations {
   readonly admission: Admission;
+  /** To be closed when no more calls come. */
+  readonly drains: DrainPool | undefined;
 }
 
 export function createOperations(options: PipelineOptions): Pipeline {
   const admission = new Admission(options);
+  const drains = options.drain === undefined ? undefined : new DrainPool(options.drain);
 
   const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
     [
@@ -63,7 +77,7 @@ export function createOperations(options: PipelineOptions): Pipeline {
       admitStream(admission, "generate"),
       rememberSignatures(options.signatures),
     ],
-    attemptGenerate(options),
+    attemptGenerate({ ...options, drains }),
   );
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
     [observeReply(options), admitReply(admission, "embed")],
@@ -76,6 +90,7 @@ export function createOperations(options: PipelineOptions): Pipeline {
 
   return {
     admission,
+    drains,
     generate,
     embed,
 

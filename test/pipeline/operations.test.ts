@@ -5,13 +5,13 @@ import { EmbeddingSchema, EmbedRequestSchema, EmbedResponseSchema } from "../../
 import { BlockKind, FinishReason, GenerateRequestSchema, Role } from "../../gen/dragoman/v1/generate_pb.ts";
 import { type Attempt, AttemptStatus, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { AttemptCall, Call } from "../../src/core/call.ts";
-import type { Scope } from "../../src/core/scope.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent } from "../../src/core/event.ts";
 import type { CallOutcome } from "../../src/core/ledger.ts";
 import { createPrincipal } from "../../src/core/principal.ts";
 import type { Provider } from "../../src/core/provider.ts";
+import type { Scope } from "../../src/core/scope.ts";
 import { createCallStarter } from "../../src/pipeline/call-starter.ts";
 import { createOperations } from "../../src/pipeline/operations.ts";
 import { createRouter } from "../../src/routing/router.ts";
@@ -46,7 +46,9 @@ function harness(models: Record<string, Generate>, { maxQueue = 10 } = {}) {
       maxAttempts: 3,
     }),
     ledger: {
-      attemptEnded: (_, attempt) => void attempts.push(structuredClone({ ...attempt })),
+      begin: () => undefined,
+      checkpoint() {},
+      settle: ({ attempt }) => void attempts.push(structuredClone({ ...attempt })),
       callEnded: (outcome) => void outcomes.push(outcome),
     },
     clock: systemClock,
