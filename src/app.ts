@@ -14,6 +14,8 @@ import { ulid } from "./core/id.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
+import { StartError } from "./core/start-error.ts";
+import type { Stores } from "./core/stores.ts";
 import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
 import { LedgerBook } from "./ledger/ledger-book.ts";
@@ -42,8 +44,9 @@ import { createHealthHandler } from "./server/health-handler.ts";
 import type { ServerLimits } from "./server/limits.ts";
 import { createServer } from "./server/server.ts";
 import { createSimProvider } from "./sim/provider.ts";
-import { createMemoryResponses } from "./stores/memory-responses.ts";
+import { chooseEngine, createStores } from "./stores/create-stores.ts";
 import { createMemorySignatures } from "./stores/memory-signatures.ts";
+import { type DatabasePlace, migrateDatabase, pendingMigrations } from "./stores/open-database.ts";
 import { version } from "./version.ts";
 
 export interface AppOptions {
@@ -82,6 +85,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   checkBind(config);
   const { server: serverConfig } = config;
   const clock = systemClock;
+  const stores = await openStores(config, log);
   const access = createAccess(config.auth, log);
   const { providers, notes } = await openProviders(config, env);
   const byName = new Map(providers.map((provider) => [provider.name, provider]));
@@ -130,11 +134,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     operations,
     access,
     starter,
-    responses: createMemoryResponses({
-      maxBytes: config.responses_store.max_bytes,
-      ttlMs: config.responses_store.ttl_seconds * 1_000,
-      clock,
-    }),
+    responses: stores.responses,
     clock,
     log,
     body: { maxBytes: serverConfig.max_body_bytes, json },
@@ -158,6 +158,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   const addresses = await server.listen().catch(async (thrown: unknown) => {
     await closeAll(providers);
     access.close();
+    await stores.close();
     throw thrown;
   });
 
@@ -189,8 +190,40 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
       clearInterval(refreshing);
       access.close();
       await closeAll(providers);
+      await stores.close();
     },
   };
+}
+
+/** The stores that configuration asks for: of the gateway, and of commands that change records without it. */
+export function openStores(config: Config, log: Logger): Promise<Stores> {
+  return createStores({
+    ...databasePlace(config),
+    migrateOnStart: config.stores.migrate_on_start,
+    responses: { maxBytes: config.responses_store.max_bytes, ttlMs: config.responses_store.ttl_seconds * 1_000 },
+    clock: systemClock,
+    log,
+  });
+}
+
+export interface SchemaSteps {
+  /** The database's, for people: `memory`, `sqlite` or `postgres`. */
+  readonly engine: string;
+  /** Steps that were applied, or with `check` those that are missing. */
+  readonly steps: readonly string[];
+}
+
+/** Brings the database's schema up to date, or with `check` only looks. Throws StartError for a schema that is not ours. */
+export async function migrateStores(config: Config, check: boolean): Promise<SchemaSteps> {
+  const place = databasePlace(config);
+  if (place.engine === "memory") throw new StartError("there is no database to migrate; set DRAGOMAN_DATA_DIR or DATABASE_URL");
+  const steps = check ? await pendingMigrations(place) : await migrateDatabase(place, () => systemClock.wall());
+  return { engine: place.engine, steps };
+}
+
+function databasePlace({ stores, data_dir: dataDir }: Config): DatabasePlace {
+  const { database_url: databaseUrl, pool_size: poolSize } = stores;
+  return { engine: chooseEngine({ configured: stores.engine, databaseUrl, dataDir }), dataDir, databaseUrl, poolSize };
 }
 
 /** How long the start waits for lists of models. */

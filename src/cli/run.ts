@@ -6,12 +6,13 @@ import { exitCodes, StartError } from "../core/start-error.ts";
 import { version } from "../version.ts";
 import { type Command, describeCommand, readArguments, UsageError } from "./command.ts";
 import { configCommands } from "./config.ts";
+import { migrate } from "./migrate.ts";
 import { models } from "./models.ts";
 import { serve } from "./serve.ts";
 import { sim } from "./sim.ts";
 import { paint, processTerminal, type Terminal, table } from "./terminal.ts";
 
-const commands: readonly Command[] = [serve, sim, ...configCommands, models];
+const commands: readonly Command[] = [serve, sim, ...configCommands, models, migrate];
 
 /** Gives the exit code. Never throws. */
 export async function run(words: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {

@@ -20,6 +20,7 @@ export interface ConfigFlags {
 const plainVariables: readonly { readonly variable: string; readonly path: readonly string[]; readonly emptyCounts?: boolean }[] = [
   { variable: "LOG_LEVEL", path: ["log_level"] },
   { variable: "DRAGOMAN_DATA_DIR", path: ["data_dir"] },
+  { variable: "DATABASE_URL", path: ["stores", "database_url"] },
   { variable: "DRAGOMAN_API_KEY", path: ["auth", "api_key"], emptyCounts: true },
 ];
 

@@ -3,7 +3,7 @@
  * before anything is thrown.
  */
 import { accessSync, constants } from "node:fs";
-import { isAbsolute, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Secret } from "../core/secret.ts";
 import { crossCheck, type KnownNames } from "./cross-check.ts";
 import { applyEnvironment, applyFlags, type ConfigFlags } from "./environment.ts";
@@ -42,7 +42,10 @@ export function loadConfig({ file, flags = {}, env, cwd, known }: LoadOptions): 
   if (known !== undefined) problems.push(...crossCheck(tree, known).filter(isNew));
   if (data !== undefined) problems.push(...checkPorts(data), ...checkFiles(data, tree));
   if (problems.length > 0 || data === undefined) throw new ConfigError(inReadingOrder(problems));
-  return freeze(isAbsolute(data.data_dir) ? data : { ...data, data_dir: resolve(cwd, data.data_dir) });
+  // Who names a directory wants files in it; who names none is left none.
+  const named = nodeAt(tree, ["data_dir"]) !== undefined && data.stores.database_url === undefined;
+  const stores = data.stores.engine === "auto" && named ? { ...data.stores, engine: "sqlite" as const } : data.stores;
+  return freeze({ ...data, stores, data_dir: resolve(cwd, data.data_dir) });
 }
 
 type Checked = ReturnType<typeof configSchema.safeParse>;

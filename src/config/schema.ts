@@ -156,6 +156,24 @@ const responsesStore = z.strictObject({
   ttl_seconds: seconds(1, 2_592_000).default(2_592_000).describe("How long an answer can be retrieved and continued"),
 });
 
+const stores = z.strictObject({
+  engine: z
+    .enum(["auto", "memory", "sqlite", "postgres"])
+    .default("auto")
+    .describe(
+      "Where keys, limits, prices, ledger and log are kept. auto: PostgreSQL where it has an address; SQLite where data_dir is set or holds its file; else memory",
+    ),
+  database_url: secretText
+    .refine(
+      (secret) => /^postgres(?:ql)?:\/\/./.test(secret.reveal()),
+      "is no address of PostgreSQL; write postgres://user:password@host/database",
+    )
+    .optional()
+    .describe("PostgreSQL, as postgres://user:password@host/database; also DATABASE_URL"),
+  pool_size: count(1, 1_000).default(10).describe("Most connections to PostgreSQL of one process"),
+  migrate_on_start: z.boolean().default(false).describe("Bring PostgreSQL's schema up to date at start, as `dragoman migrate` does"),
+});
+
 const json = z.strictObject({
   max_depth: count(1, 10_000).default(64).describe("Deepest nesting of a request's JSON"),
   max_nodes: count(10, 100_000_000).default(200_000).describe("Most values in a request's JSON"),
@@ -196,6 +214,7 @@ export const configSchema = z.strictObject({
   admission: admission.prefault({}).describe("How many calls are taken at once"),
   responses_store: responsesStore.prefault({}).describe("Answers of /v1/responses that clients ask to be stored"),
   media: media.prefault({}).describe("Fetching what clients name by URL"),
+  stores: stores.prefault({}).describe("Where records are kept"),
   signatures: signatures.prefault({}).describe("Who signed reasoning and tool calls, remembered for clients that cannot say it"),
   facade: z
     .strictObject({
@@ -222,7 +241,7 @@ export const configSchema = z.strictObject({
     .describe("Upstream statuses after which another target is tried; replaces the default list"),
   json: json.prefault({}).describe("Limits of JSON in requests"),
   log_level: z.enum(logLevels).default("info").describe("Least level that is logged"),
-  data_dir: pathText.default(".dragoman").describe("Where the program keeps files"),
+  data_dir: pathText.default(".dragoman").describe("Where the program keeps files. Where it is set, records are kept there in SQLite"),
 });
 
 /** The effective configuration: every default filled in, secrets as Secret, frozen. */

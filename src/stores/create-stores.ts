@@ -12,6 +12,7 @@ import { createIdempotencyStore } from "./idempotency.ts";
 import { createKeyStore } from "./keys.ts";
 import { createLedgerStore } from "./ledger.ts";
 import { createLimitRuleStore } from "./limit-rules.ts";
+import { createMemoryResponses } from "./memory-responses.ts";
 import { type DatabasePlace, databaseFile, describeAway, openDatabase } from "./open-database.ts";
 import { createOpeningDatabase } from "./opening-database.ts";
 import { createPriceStore } from "./prices.ts";
@@ -65,7 +66,11 @@ export async function createStores(options: StoresOptions): Promise<Stores> {
     callerAgents: createCallerAgentStore(database, clock),
     audit: createAuditStore(database),
     idempotency: createIdempotencyStore(database),
-    responses: createResponseStore(database, { ...options.responses, clock }),
+    // In memory without a detour over a thread.
+    responses:
+      engine === "memory"
+        ? createMemoryResponses({ ...options.responses, clock })
+        : createResponseStore(database, { ...options.responses, clock }),
     async isThere() {
       try {
         await database.rows(allTenants, "SELECT 1 AS there");

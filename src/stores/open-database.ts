@@ -1,11 +1,14 @@
 /** Opens a database and sees to its schema before anybody uses it. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { GatewayError } from "../core/error.ts";
 import type { Secret } from "../core/secret.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import type { StoreEngine } from "../core/stores.ts";
 import type { Database } from "./database.ts";
+import { migrations } from "./migrations/all-migrations.ts";
 import { migrate, readSchemaState } from "./migrations/migrate.ts";
+import type { Migration } from "./migrations/migration.ts";
 import { openPostgres } from "./postgres/postgres-database.ts";
 import { openSqlite } from "./sqlite/sqlite-database.ts";
 
@@ -48,7 +51,7 @@ export async function openDatabase(place: DatabasePlace, now: () => number, migr
 export async function migrateDatabase(place: DatabasePlace, now: () => number): Promise<readonly string[]> {
   const database = connect(place, migrationMs);
   try {
-    return (await migrate(database, now)).map(({ version, name }) => `${version} ${name}`);
+    return (await migrate(database, now)).map(describeStep);
   } finally {
     await database.close();
   }
@@ -56,12 +59,18 @@ export async function migrateDatabase(place: DatabasePlace, now: () => number): 
 
 /** Names of the steps that are missing. Throws as openDatabase. */
 export async function pendingMigrations(place: DatabasePlace): Promise<readonly string[]> {
+  // To look makes no file.
+  if (place.engine === "sqlite" && !existsSync(databaseFile(place.dataDir))) return migrations.map(describeStep);
   const database = connect(place);
   try {
-    return (await readSchemaState(database)).pending.map(({ version, name }) => `${version} ${name}`);
+    return (await readSchemaState(database)).pending.map(describeStep);
   } finally {
     await database.close();
   }
+}
+
+function describeStep({ version, name }: Migration): string {
+  return `${version} ${name}`;
 }
 
 function connect({ engine, dataDir, databaseUrl, poolSize }: DatabasePlace, statementMs?: number): Database {

@@ -67,9 +67,7 @@ export function openSqlite({ file, busyMs = 2_000, maxWaiting = 10_000 }: Sqlite
       return;
     }
     waiting.push(unit);
-    pumping ??= pump().finally(() => {
-      pumping = undefined;
-    });
+    pumping ??= pump();
   }
 
   async function pump(): Promise<void> {
@@ -83,6 +81,8 @@ export function openSqlite({ file, busyMs = 2_000, maxWaiting = 10_000 }: Sqlite
       const answers = await writer.runGroup(group.map(({ statements }) => statements));
       for (const [index, { settle }] of group.entries()) settle(answers[index] ?? { failure: { code: awayCode, message: "no answer" } });
     }
+    // In the same turn that saw the queue empty: what comes next starts a pump of its own.
+    pumping = undefined;
   }
 
   /** The jobs at the head of the queue, up to the first transaction. */
