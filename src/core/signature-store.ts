@@ -5,12 +5,20 @@
  */
 import type { Signature } from "../../gen/dragoman/v1/generate_pb.ts";
 
+export interface SignedReasoning {
+  readonly text: string;
+  /** Sections of a summary, where the provider shows no more. */
+  readonly summaries: readonly string[];
+  readonly redacted: boolean;
+  readonly signature: Signature;
+}
+
 /** The reasoning that led to a tool call, and the call's own signature. */
 export interface CallSignatures {
   /** Of the call itself. */
   readonly signature: Signature | undefined;
   /** Reasoning before the call in the same turn, in order. */
-  readonly reasoning: readonly { readonly text: string; readonly redacted: boolean; readonly signature: Signature }[];
+  readonly reasoning: readonly SignedReasoning[];
 }
 
 export interface SignatureStore {

@@ -5,6 +5,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import {
+  type BlockDelta,
   BlockKind,
   type GenerateRequest,
   type Part,
@@ -15,7 +16,7 @@ import {
 } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { EventBatch, GenerateEvent } from "../core/event.ts";
-import type { CallSignatures, SignatureStore } from "../core/signature-store.ts";
+import type { CallSignatures, SignatureStore, SignedReasoning } from "../core/signature-store.ts";
 import type { Stage } from "./stage.ts";
 
 export function rememberSignatures(store: SignatureStore): Stage<GenerateRequest, AsyncIterable<EventBatch>> {
@@ -148,33 +149,45 @@ function restoreCall(parts: Part[], call: Part, { signature, reasoning }: CallSi
   for (const thought of lost) {
     // Text that the client did carry is signed again, not repeated.
     const unsigned = restored.findIndex((part) => isUnsigned(part, thought));
-    if (unsigned !== -1) restored[unsigned] = { ...(restored[unsigned] as Part), signature: thought.signature };
+    if (unsigned !== -1) restored[unsigned] = { ...(restored[unsigned] as Part), ...signedReasoning(thought) };
     else restored.splice(at++, 0, reasoningPart(thought));
   }
   if (!isSigned) restored[restored.indexOf(call)] = { ...call, signature };
   return restored;
 }
 
-function isUnsigned({ part, signature }: Part, thought: CallSignatures["reasoning"][number]): boolean {
-  return part.case === "reasoning" && signature === undefined && !thought.redacted && part.value.text === thought.text;
+function isUnsigned({ part, signature }: Part, thought: SignedReasoning): boolean {
+  if (part.case !== "reasoning" || signature !== undefined || thought.redacted) return false;
+  return part.value.text === thought.text || part.value.text === thought.summaries.join("");
 }
 
-function reasoningPart({ text, redacted, signature }: CallSignatures["reasoning"][number]): Part {
-  return create(PartSchema, { part: { case: "reasoning", value: create(ReasoningPartSchema, { text, redacted }) }, signature });
+function reasoningPart(thought: SignedReasoning): Part {
+  return create(PartSchema, signedReasoning(thought));
+}
+
+/** As the provider gave it: a summary goes back as one. */
+function signedReasoning({ text, summaries, redacted, signature }: SignedReasoning) {
+  return {
+    part: { case: "reasoning" as const, value: create(ReasoningPartSchema, { text, summaries: [...summaries], redacted }) },
+    signature,
+  };
 }
 
 /** Characters of signed reasoning that one answer is remembered with; an answer that thinks longer is not. */
 const maxReasoningLength = 1 << 20;
 
+/** Highest number of a section of a summary that is kept. */
+const maxSections = 1_000;
+
 /** What one answer teaches. */
 class AnswerMemory {
   readonly #store: SignatureStore;
   readonly #call: Call;
-  /** Text of reasoning that goes on, by candidate and index. */
-  readonly #thinking = new Map<string, string[]>();
+  /** Text of reasoning that goes on, and the sections of its summary, by candidate and index. */
+  readonly #thinking = new Map<string, { text: string; readonly summaries: string[] }>();
   readonly #calls = new Map<string, string>();
   /** Signed reasoning so far, by candidate. */
-  readonly #signed = new Map<number, CallSignatures["reasoning"][number][]>();
+  readonly #signed = new Map<number, SignedReasoning[]>();
   /** The last call of each candidate, and how much signed reasoning came before it. */
   readonly #lastCalls = new Map<number, { readonly callId: string; readonly signature: Signature | undefined; readonly before: number }>();
   #length = 0;
@@ -188,11 +201,10 @@ class AnswerMemory {
     const signatures: Signature[] = [];
     for (const { event } of events) {
       if (event.case === "blockDelta") {
-        if (this.#thinking.size > 0 && event.value.delta.case === "text")
-          this.#grow(event.value.candidate, event.value.index, event.value.delta.value);
+        if (this.#thinking.size > 0) this.#grow(event.value);
       } else if (event.case === "blockStarted") {
         const { candidate, index, kind, toolCall } = event.value;
-        if (kind === BlockKind.REASONING) this.#thinking.set(`${candidate} ${index}`, []);
+        if (kind === BlockKind.REASONING) this.#thinking.set(`${candidate} ${index}`, { text: "", summaries: [] });
         else if (toolCall !== undefined && toolCall.id !== "") this.#calls.set(`${candidate} ${index}`, toolCall.id);
       } else if (event.case === "blockEnded") {
         const signature = this.#end(event.value);
@@ -202,11 +214,16 @@ class AnswerMemory {
     if (signatures.length > 0) this.#store.remember(this.#call.principal.id, signatures);
   }
 
-  #grow(candidate: number, index: number, text: string): void {
-    const pieces = this.#thinking.get(`${candidate} ${index}`);
-    if (pieces === undefined) return;
-    this.#length += text.length;
-    if (this.#length <= maxReasoningLength) pieces.push(text);
+  #grow({ candidate, index, delta, section }: BlockDelta): void {
+    const thought = this.#thinking.get(`${candidate} ${index}`);
+    if (thought === undefined || (delta.case !== "text" && delta.case !== "summary")) return;
+    this.#length += delta.value.length;
+    if (this.#length > maxReasoningLength || section > maxSections) return;
+    if (delta.case === "text") thought.text += delta.value;
+    else {
+      while (thought.summaries.length <= section) thought.summaries.push("");
+      thought.summaries[section] += delta.value;
+    }
   }
 
   #end({
@@ -217,7 +234,7 @@ class AnswerMemory {
     incomplete,
   }: Extract<GenerateEvent["event"], { case: "blockEnded" }>["value"]): Signature | undefined {
     const key = `${candidate} ${index}`;
-    const pieces = this.#thinking.get(key);
+    const thought = this.#thinking.get(key);
     const callId = this.#calls.get(key);
     this.#thinking.delete(key);
     this.#calls.delete(key);
@@ -225,8 +242,8 @@ class AnswerMemory {
     const provider = signature?.provider || this.#call.attempts.at(-1)?.provider || "";
     const issued = signature === undefined || incomplete ? undefined : { ...signature, provider };
     const before = this.#signed.get(candidate) ?? [];
-    if (pieces !== undefined && issued !== undefined)
-      this.#signed.set(candidate, [...before, { text: pieces.join(""), redacted, signature: issued }]);
+    if (thought !== undefined && issued !== undefined)
+      this.#signed.set(candidate, [...before, { ...thought, redacted, signature: issued }]);
     if (callId !== undefined && !incomplete) this.#lastCalls.set(candidate, { callId, signature: issued, before: before.length });
     if (callId !== undefined && !incomplete && (issued !== undefined || before.length > 0) && this.#length <= maxReasoningLength) {
       this.#store.rememberCall(this.#call.principal.id, callId, { signature: issued, reasoning: before });

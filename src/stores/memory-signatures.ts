@@ -38,7 +38,7 @@ export function createMemorySignatures({ maxBytes, maxCallBytes, ttlMs, clock }:
 
     rememberCall(owner, callId, signatures) {
       const { signature, reasoning } = signatures;
-      const texts = reasoning.flatMap((thought) => [thought.text, thought.signature.value]);
+      const texts = reasoning.flatMap((thought) => [thought.text, ...thought.summaries, thought.signature.value]);
       const size = sizeOf(signature?.value ?? "", ...texts);
       if (size <= maxCallBytes) put(callKey(owner, callId), signatures, size);
     },

@@ -23,18 +23,22 @@ export interface Surroundings {
 
 let asked = 0;
 
-/** Fails the test where something is lost in silence. */
-export async function runCell(cell: Cell, { url, sim, prefix = "" }: Surroundings): Promise<CellResult> {
+/** Throws CannotSay where the dialect has no words for the case. */
+export function ask(cell: Cell, { url, sim, prefix = "" }: Surroundings): Promise<Answer & { asking: Asking; scene: Scene }> {
   const { dialect, upstream, stream, tried } = cell;
   const provider = providerOf(upstream, dialect.name) + (tried.badKey ? "-refused" : "");
   const asking: Asking = { url, model: `${prefix}${provider}/sim-script${tried.lenient ? "-lenient" : ""}`, stream, strict: false };
+  sim.clear();
+  return converse(asking, placeScript(tried), dialect, tried);
+}
+
+/** Fails the test where something is lost in silence. */
+export async function runCell(cell: Cell, surroundings: Surroundings): Promise<CellResult> {
   try {
-    sim.clear();
-    const scene = placeScript(tried);
-    const answer = await converse(asking, scene, dialect, tried);
-    const outcome = judge(cell, answer, lastReceived(upstream, sim));
+    const answer = await ask(cell, surroundings);
+    const outcome = judge(cell, answer, lastReceived(cell.upstream, surroundings.sim));
     if (answer.failure === undefined && answer.notes.some(isChange)) {
-      const strict = await dialect.ask({ ...asking, strict: true }, answer.scene);
+      const strict = await cell.dialect.ask({ ...answer.asking, strict: true }, answer.scene);
       expect(strict.failure, "strict mode refuses what would change").toMatchObject({ status: 400, reason: "untranslatable" });
     }
     return { outcome, notes: answer.notes };
@@ -45,9 +49,14 @@ export async function runCell(cell: Cell, { url, sim, prefix = "" }: Surrounding
 }
 
 /** One ask, or for a case that replays: an ask, and another with its answer and a tool's result. */
-async function converse(asking: Asking, scene: Scene, dialect: DialectClient, tried: Case): Promise<Answer & { scene: Scene }> {
+async function converse(
+  asking: Asking,
+  scene: Scene,
+  dialect: DialectClient,
+  tried: Case,
+): Promise<Answer & { asking: Asking; scene: Scene }> {
   const first = await dialect.ask(asking, scene);
-  if (!tried.replays || first.failure !== undefined) return { ...first, scene };
+  if (!tried.replays || first.failure !== undefined) return { ...first, asking, scene };
   const [call] = first.candidates[0]?.calls ?? [];
   if (call === undefined) throw new CannotSay("a call");
   const next: Scene = {
@@ -55,7 +64,7 @@ async function converse(asking: Asking, scene: Scene, dialect: DialectClient, tr
     turns: [...scene.turns, { role: "replay", answer: first }, { role: "tool", results: [{ id: call.id, name: call.name, text: "snow" }] }],
   };
   const second = await dialect.ask(asking, next);
-  return { ...second, scene: next };
+  return { ...second, asking, scene: next };
 }
 
 /** The script goes where the last user text is; an id of its own keeps attempts of cells apart. */

@@ -46,7 +46,7 @@ export const upstreams: readonly Upstream[] = [
     provider: "claude",
     configure: ({ url }, key) => ({ type: "anthropic", base_url: url, api_key: `sk-ant-${key}` }),
     read: readAnthropic,
-    lacks: new Set(["refusal", "logprobs", "candidates", "reasoningTokens"]),
+    lacks: new Set(["refusal", "logprobs", "candidates"]),
   },
   {
     name: "gemini",

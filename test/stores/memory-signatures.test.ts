@@ -13,7 +13,7 @@ const signature = (value: string, provider = "claude") =>
   ({ $typeName: "dragoman.v1.Signature", value, format: "anthropic", provider }) as const;
 const thought = (text: string): CallSignatures => ({
   signature: undefined,
-  reasoning: [{ text, redacted: false, signature: signature(`of ${text}`) }],
+  reasoning: [{ text, summaries: [], redacted: false, signature: signature(`of ${text}`) }],
 });
 
 test("knows who issued a value, to the caller who got it alone", async () => {
