@@ -13,7 +13,7 @@ export interface BannerFacts {
 export function banner({ version, app, reflection, discovery }: BannerFacts, terminal: Pick<Terminal, "color">): string {
   const title = (text: string) => paint("bold", text, terminal);
   const ports = [
-    ["  data ", app.dataUrl, paint("dim", "gRPC, gRPC-Web, Connect, OpenAI HTTP", terminal)],
+    ["  data ", app.dataUrl, paint("dim", "gRPC, gRPC-Web, Connect; OpenAI, Anthropic and Google over HTTP", terminal)],
     ["  admin", app.adminUrl, paint("dim", "health, readiness", terminal)],
   ];
   const providers = app.providers.map(({ name, note, models }) => [`  ${name}`, models === 1 ? "1 model" : `${models} models`, note]);
