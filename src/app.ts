@@ -2,7 +2,10 @@
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
-import { createAccess } from "./access/access.ts";
+import { AuditService } from "../gen/dragoman/admin/v1/audit_service_pb.ts";
+import { KeyService } from "../gen/dragoman/admin/v1/key_service_pb.ts";
+import { TenantService } from "../gen/dragoman/admin/v1/tenant_service_pb.ts";
+import { type OpenedAccess, openAccess } from "./access/open-access.ts";
 import { checkBind } from "./config/check-bind.ts";
 import type { KnownNames } from "./config/cross-check.ts";
 import { readModelTraits } from "./config/model-traits.ts";
@@ -14,6 +17,7 @@ import { ulid } from "./core/id.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
+import type { Secret } from "./core/secret.ts";
 import { StartError } from "./core/start-error.ts";
 import type { Stores } from "./core/stores.ts";
 import { createHttpFacade } from "./facade/http-facade.ts";
@@ -21,8 +25,12 @@ import { AttemptLog } from "./ledger/attempt-log.ts";
 import { LedgerBook } from "./ledger/ledger-book.ts";
 import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
 import { createOperations } from "./pipeline/operations.ts";
+import { readConfiguredPrices } from "./prices/configured-prices.ts";
+import { LayeredPriceBook } from "./prices/price-book.ts";
+import { StoredPrices } from "./prices/stored-prices.ts";
 import { createCatalog } from "./providers/catalog.ts";
 import { type DiscoveredServer, discoverLocalServers, wellKnownServers } from "./providers/discovery.ts";
+import { createFetchJson } from "./providers/fetch-json.ts";
 import { createLocalEmbeddings, localEmbeddingsAvailable } from "./providers/local-embeddings.ts";
 import { createMediaFetcher } from "./providers/media-fetcher.ts";
 import { createOpenAiTokenizers } from "./providers/openai-tokenizer.ts";
@@ -35,6 +43,10 @@ import {
   settingsFromEnvironment,
 } from "./providers/registry.ts";
 import { createRouter } from "./routing/router.ts";
+import { type AdminService, adminService } from "./rpc/admin/admin-service.ts";
+import { createAuditService } from "./rpc/admin/audit-service.ts";
+import { createKeyService } from "./rpc/admin/key-service.ts";
+import { createTenantService } from "./rpc/admin/tenant-service.ts";
 import { HealthTable } from "./rpc/health-table.ts";
 import { createRpcHandler } from "./rpc/rpc-handler.ts";
 import type { RpcLimits } from "./rpc/rpc-limits.ts";
@@ -68,6 +80,8 @@ export interface RunningApp {
   readonly providers: readonly FoundProvider[];
   readonly localServers: readonly string[];
   readonly authEnabled: boolean;
+  /** The first administrator's key, where this start made one: shown once, never logged. */
+  readonly firstKey: Secret | undefined;
   /** Drains and closes everything; a second call hurries the first. */
   stop(): Promise<void>;
 }
@@ -86,8 +100,20 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   const { server: serverConfig } = config;
   const clock = systemClock;
   const stores = await openStores(config, log);
-  const access = createAccess(config.auth, log);
-  const { providers, notes } = await openProviders(config, env);
+  const people = await openAccess({
+    auth: config.auth,
+    trustedProxies: serverConfig.trusted_proxies,
+    dataDir: config.data_dir,
+    stores,
+    fetchJson: createFetchJson({ configuredOrigins: issuerOrigins(config), userAgent: `dragoman/${version}` }),
+    clock,
+    log,
+  }).catch(async (thrown: unknown) => {
+    await stores.close();
+    throw thrown;
+  });
+  const { access } = people;
+  const { providers, notes, types } = await openProviders(config, env);
   const byName = new Map(providers.map((provider) => [provider.name, provider]));
   const catalog = createCatalog(providers, {
     configured: configuredModels(config),
@@ -103,9 +129,17 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     catalog,
     maxAttempts: config.max_attempts,
   });
+  const prices = new LayeredPriceBook({
+    typeOf: (provider) => types.get(provider),
+    configured: readConfiguredPrices(config.prices),
+    usePackage: config.price_data.enabled,
+  });
+  const storedPrices = new StoredPrices({ store: stores.prices, book: prices, log, pollMs: config.price_data.refresh_seconds * 1_000 });
+  await storedPrices.refresh();
   const operations = createOperations({
     router,
     ledger,
+    prices,
     clock,
     retryableStatusCodes: new Set(config.retryable_status_codes),
     maxQueue: config.admission.max_queue,
@@ -143,9 +177,14 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, fallback: facade });
   const readiness = () => ({ away: router.models().length === 0 ? ["targets"] : [], unenforceable: [] });
   const tls = readTls(serverConfig);
+  const adminServices = createAdminServices(stores, people);
   const server = createServer({
     data: { handler: createDataHandler(serverConfig, health, rpc), ...serverConfig.listen, tls },
-    admin: { handler: createAdminHandler({ ...rpcOptions, readiness }), ...serverConfig.listen_admin, tls },
+    admin: {
+      handler: createAdminHandler({ ...rpcOptions, readiness, admin: { services: adminServices, access, audit: stores.audit, clock } }),
+      ...serverConfig.listen_admin,
+      tls,
+    },
     limits: serverLimits(serverConfig),
     inboundHeaders,
     drain: { noticeMs: serverConfig.drain_notice_seconds * 1_000, graceMs: serverConfig.drain_seconds * 1_000 },
@@ -158,6 +197,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   const addresses = await server.listen().catch(async (thrown: unknown) => {
     await closeAll(providers);
     access.close();
+    storedPrices.close();
     await stores.close();
     throw thrown;
   });
@@ -184,15 +224,31 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     providers: providers.map(({ name }) => ({ name, note: notes.get(name) ?? "", models: countModels(catalog.list(), name) })),
     localServers: found.map(({ name }) => name),
     authEnabled: access.enabled,
+    firstKey: people.firstKey,
     async stop() {
       await server.stop();
       shutdown.abort();
       clearInterval(refreshing);
-      access.close();
       await closeAll(providers);
+      await people.close();
+      storedPrices.close();
       await stores.close();
     },
   };
+}
+
+/** Every service of the admin port, a line each; src/rpc/admin/admin-service.ts tells how to add one. */
+function createAdminServices(stores: Stores, { administration, forgetTenant }: OpenedAccess): readonly AdminService[] {
+  return [
+    adminService(KeyService, createKeyService({ ...stores, administration })),
+    adminService(TenantService, createTenantService({ ...stores, onChange: forgetTenant })),
+    adminService(AuditService, createAuditService(stores.audit)),
+  ];
+}
+
+/** The issuer's hosts stand in the configuration in so many words; where else it keeps its keys must be public. */
+function issuerOrigins({ auth: { oidc_issuer: issuer, oidc_jwks_url: keys } }: Config): ReadonlySet<string> {
+  return new Set([issuer, keys].flatMap((url) => (url === undefined ? [] : [new URL(url).origin])));
 }
 
 /** The stores that configuration asks for: of the gateway, and of commands that change records without it. */
@@ -229,7 +285,15 @@ function databasePlace({ stores, data_dir: dataDir }: Config): DatabasePlace {
 /** How long the start waits for lists of models. */
 const firstListMs = 500;
 
-async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ providers: Provider[]; notes: Map<string, string> }> {
+interface OpenedProviders {
+  readonly providers: Provider[];
+  /** Where each comes from, for people. */
+  readonly notes: Map<string, string>;
+  /** What kind of vendor each is. */
+  readonly types: ReadonlyMap<string, string>;
+}
+
+async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<OpenedProviders> {
   const notes = new Map<string, string>();
   const settings = new Map<string, ProviderSettings>();
   for (const found of settingsFromEnvironment(env)) {
@@ -252,7 +316,7 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<{ 
     providers.push(createSimProvider());
     notes.set("sim", "built in: simulated models");
   }
-  return { providers, notes };
+  return { providers, notes, types: new Map([...settings].map(([name, { type }]) => [name, type ?? name])) };
 }
 
 function dependenciesOf({ media }: Config): ProviderDependencies {
@@ -371,7 +435,13 @@ function rpcLimits(server: ServerConfig, json: RpcLimits["json"]): RpcLimits {
 }
 
 function readTls({ tls }: ServerConfig) {
-  return tls === undefined ? undefined : { cert: readFileSync(tls.cert_file), key: readFileSync(tls.key_file) };
+  if (tls === undefined) return undefined;
+  const { cert_file: cert, key_file: key, client_ca_file: clientCa } = tls;
+  return {
+    cert: readFileSync(cert),
+    key: readFileSync(key),
+    clientCa: clientCa === undefined ? undefined : readFileSync(clientCa),
+  };
 }
 
 function countModels(models: readonly { readonly providers: readonly string[] }[], provider: string): number {

@@ -79,6 +79,12 @@ export function crossCheck(root: ConfigNode, known: KnownNames): Problem[] {
       );
   }
 
+  const prices = childOf(root, "prices")?.value;
+  for (const [index, price] of Array.isArray(prices) ? prices.entries() : []) {
+    const provider = childOf(price, "provider")?.value;
+    if (typeof provider === "string") checkProvider(provider, ["prices", index, "provider"]);
+  }
+
   for (const [name] of entries("models")) {
     const slash = name.indexOf("/");
     if (slash > 0) checkProvider(name.slice(name.startsWith("@") ? 1 : 0, slash), ["models", name], "key");

@@ -4,6 +4,8 @@
  */
 import { z } from "zod";
 import { minApiKeyLength } from "../core/access.ts";
+import { readDollars } from "../core/money.ts";
+import { isRateName } from "../core/pricing.ts";
 import {
   baseUrl,
   count,
@@ -156,6 +158,53 @@ const responsesStore = z.strictObject({
   ttl_seconds: seconds(1, 2_592_000).default(2_592_000).describe("How long an answer can be retrieved and continued"),
 });
 
+const rates = z
+  .record(
+    z.string().refine(isRateName, "is no rate; see docs/prices.md for their names"),
+    z
+      .union([z.string(), z.number()])
+      .transform(String)
+      .refine((text) => readDollars(text) !== undefined, 'is no amount; write decimal dollars, as in "0.075"'),
+  )
+  .refine((named) => Object.keys(named).length > 0, "is empty; name at least one rate");
+
+const instant = z.iso.datetime({ offset: true }).or(z.iso.date());
+
+const price = z.strictObject({
+  provider: providerName.describe("A configured provider's name"),
+  model: z
+    .string()
+    .regex(/^[^*]*(?:\*[^*]*){0,4}$/, "has more than four *")
+    .min(1)
+    .max(256)
+    .describe("The model's name there, or a pattern with *"),
+  rates: rates.describe(
+    "Dollars for 1 000 000 units, by what is counted: input, output, cache_read, requests, tool.<name>, batch.output ...",
+  ),
+  tiers: z
+    .array(
+      z.strictObject({
+        above_input_tokens: count(1, 4_294_967_295).describe("The rates count for calls with more input than this"),
+        rates: rates.describe("The rates that are other there"),
+      }),
+    )
+    .default([])
+    .describe("Other rates for large inputs"),
+  effective_from: instant.optional().describe("It holds for attempts that begin then or later"),
+  effective_until: instant.optional().describe("And before this"),
+  source: z.string().max(500).optional().describe("Where the price was read, for people"),
+});
+
+const priceData = z.strictObject({
+  enabled: z.boolean().default(true).describe("Whether vendors' list prices are taken from the data that comes with the program"),
+  refresh_seconds: seconds(0.1, 3_600).default(5).describe("How often the store is asked for changed prices"),
+});
+
+const idempotency = z.strictObject({
+  keep_seconds: seconds(1, 2_592_000).default(86_400).describe("How long a call with an idempotency key can be repeated"),
+  max_answer_bytes: count(0, 67_108_864).default(1_048_576).describe("Largest answer that is kept; a longer one cannot be repeated"),
+});
+
 const stores = z.strictObject({
   engine: z
     .enum(["auto", "memory", "sqlite", "postgres"])
@@ -214,6 +263,9 @@ export const configSchema = z.strictObject({
   admission: admission.prefault({}).describe("How many calls are taken at once"),
   responses_store: responsesStore.prefault({}).describe("Answers of /v1/responses that clients ask to be stored"),
   media: media.prefault({}).describe("Fetching what clients name by URL"),
+  prices: z.array(price).default([]).describe("What models cost, before the price data of the program"),
+  price_data: priceData.prefault({}).describe("Prices that are not configured"),
+  idempotency: idempotency.prefault({}).describe("Calls with an idempotency key"),
   stores: stores.prefault({}).describe("Where records are kept"),
   signatures: signatures.prefault({}).describe("Who signed reasoning and tool calls, remembered for clients that cannot say it"),
   facade: z

@@ -37,6 +37,13 @@ export type RateName = (typeof rateNames)[number];
 /** Service tiers that have rates of their own, as the names of those rates begin. */
 export const tierNames = ["flex", "priority", "fast", "reserved", "batch"] as const;
 
+const ratePattern = new RegExp(`^(?:(?:${tierNames.join("|")})\\.)?(?:${rateNames.join("|")}|requests|tool\\.[A-Za-z0-9_.-]{1,64})$`);
+
+/** Whether a rate may have this name. */
+export function isRateName(name: string): boolean {
+  return ratePattern.test(name);
+}
+
 export interface Price {
   /** At least one, by rising `aboveInputTokens`; the first is of 0. */
   readonly tiers: readonly PriceTier[];

@@ -17,7 +17,7 @@ import type { Answer, Exchange } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
 import { answerBody, newAnswerFacts } from "./generate.ts";
 import { readJsonBody } from "./read-body.ts";
-import { servingHeaders } from "./reply-headers.ts";
+import { costHeader, servingHeaders } from "./reply-headers.ts";
 
 const dialect: Dialect = openAiCompletionsDialect;
 
@@ -54,7 +54,12 @@ async function answerPrompts(exchange: Exchange, requests: CompletionRequests): 
         answers[0]?.started,
       );
       const joined = joinCompletions(answers, requests);
-      sendJson(response, 200, headers, dialect.writeResponse(joined, newAnswerFacts(options.clock.wall()), answer));
+      sendJson(
+        response,
+        200,
+        { ...headers, ...costHeader(...answers.map(({ settled }) => settled)) },
+        dialect.writeResponse(joined, newAnswerFacts(options.clock.wall()), answer),
+      );
     } catch (thrown) {
       failCall(exchange, first.call, thrown, (path) => clientPathOf(answer, path));
     }

@@ -5,7 +5,7 @@ import type { Answer } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
 import { requestFacts } from "./generate.ts";
 import { readJsonBody } from "./read-body.ts";
-import { servingHeaders } from "./reply-headers.ts";
+import { costHeader, servingHeaders } from "./reply-headers.ts";
 
 export function answerEmbeddings<Rendering>(dialect: EmbedDialect<Rendering>): Answer {
   return async (exchange) => {
@@ -17,7 +17,8 @@ export function answerEmbeddings<Rendering>(dialect: EmbedDialect<Rendering>): A
       const answer = await options.operations.embed(embed, call);
       nameClientPaths(call, dialect.clientPath);
       const served = { provider: answer.provider, usedFallback: answer.usedFallback, node: answer.target };
-      sendJson(response, 200, servingHeaders(call, surface, served), dialect.writeResponse(answer, rendering));
+      const headers = { ...servingHeaders(call, surface, served), ...costHeader(answer.settled) };
+      sendJson(response, 200, headers, dialect.writeResponse(answer, rendering));
     });
   };
 }

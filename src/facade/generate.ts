@@ -11,7 +11,7 @@ import type { Answer, Exchange } from "./endpoint.ts";
 import { headerOf, sendJson } from "./exchange.ts";
 import { Pump } from "./pump.ts";
 import { readJsonBody } from "./read-body.ts";
-import { servingHeaders } from "./reply-headers.ts";
+import { costHeader, servingHeaders } from "./reply-headers.ts";
 import { inWordsOf } from "./send-error.ts";
 
 export interface GenerateMount {
@@ -103,7 +103,7 @@ async function buffer({ response, surface, options }: Exchange, generation: Gene
   nameClientPaths(call, (path) => clientPathOf(generation, path));
   const body = raw ?? dialect.writeResponse(answer, answerFacts, read);
   if (typeof body === "string") await observer?.keep(body, answer);
-  sendJson(response, 200, servingHeaders(call, surface, answer.started), body);
+  sendJson(response, 200, { ...servingHeaders(call, surface, answer.started), ...costHeader(answer.settled) }, body);
 }
 
 /** Status and headers wait for the first batch, which comes at the commit point; after it a failure is a record. */

@@ -1,8 +1,10 @@
 /** The gateway's own headers on every answer of the HTTP surfaces (surfaces.md 2.3, "out"). */
 import type { Started } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { Settled } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
+import { writeDollars } from "../core/money.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { headerOf, type NodeRequest } from "./exchange.ts";
 import type { Surface } from "./surface.ts";
@@ -40,6 +42,16 @@ export function servingHeaders(
   const translation = writeTranslationHeader(call.translation);
   if (translation !== "") headers["x-dragoman-translation"] = translation;
   return headers;
+}
+
+/** Of a buffered answer: what the calls behind it cost together, where that is known of each. */
+export function costHeader(...calls: readonly (Settled | undefined)[]): HeaderMap {
+  let sum = 0n;
+  for (const settled of calls) {
+    if (settled?.costNanoUsd === undefined) return {};
+    sum += settled.costNanoUsd;
+  }
+  return { "x-dragoman-cost-usd": writeDollars(sum) };
 }
 
 /** What tells a client, and the SDK it uses, how to go on after a failure. */

@@ -167,6 +167,7 @@ export class RunningAttempt {
     if (billed !== undefined) attempt.usage = billed;
     const settlement = this.#settlement(billed, error);
     if (settlement.costNano !== undefined && billed !== undefined) attempt.costNanoUsd = settlement.costNano;
+    attempt.pricingVersion = settlement.pricingVersion;
     if (this.#begun) this.#options.ledger.settle({ call: this.call, attempt, settlement, error });
   }
 

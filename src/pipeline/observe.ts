@@ -69,6 +69,17 @@ function settleFailure(call: Call, thrown: unknown, sequence: number, clock: Clo
   return error;
 }
 
+/** Nothing where nothing was billed; not known where it is not known of one. */
+function costOfAll(attempts: readonly Attempt[]): bigint | undefined {
+  let sum = 0n;
+  for (const { usage, costNanoUsd } of attempts) {
+    if (usage === undefined) continue;
+    if (costNanoUsd === undefined) return undefined;
+    sum += costNanoUsd;
+  }
+  return sum;
+}
+
 function endCall(call: Call, requestedModel: string, error: GatewayError | undefined, { ledger, clock }: ObserveOptions): void {
   ledger.callEnded({ call, requestedModel, error, durationMs: clock.now() - call.startedAt });
 }
@@ -87,6 +98,9 @@ function settle(call: Call, charged: readonly Attempt[], translation: readonly T
   });
   const usages = charged.flatMap(({ usage }) => (usage === undefined ? [] : [usage]));
   if (usages.length > 0) settled.usage = addUsages(usages);
+  const cost = costOfAll(charged);
+  if (cost !== undefined) settled.costNanoUsd = cost;
+  settled.pricingVersion = last?.pricingVersion ?? "";
   if (last?.firstContentMs !== undefined && settled.timings !== undefined) {
     settled.timings.firstContent = last.startedAfterMs + last.firstContentMs;
   }

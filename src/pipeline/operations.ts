@@ -31,6 +31,7 @@ import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
+import { priceModels } from "./price-models.ts";
 import { rememberSignatures } from "./remember-signatures.ts";
 import { compose } from "./stage.ts";
 import { withoutWire } from "./without-wire.ts";
@@ -114,10 +115,9 @@ export function createOperations(options: PipelineOptions): Pipeline {
       const { principal } = call;
       requireRule(principal, { scope: "models", role: "viewer", auditor: true });
       const models = options.router.models();
-      return create(
-        ListModelsResponseSchema,
-        listModels(request, principal.models.length === 0 ? models : models.filter(mayName(principal))),
-      );
+      const page = listModels(request, principal.models.length === 0 ? models : models.filter(mayName(principal)));
+      if (options.prices !== undefined) page.models = priceModels(page.models, options.prices, principal.tenant, options.clock.wall());
+      return create(ListModelsResponseSchema, page);
     },
   };
 }

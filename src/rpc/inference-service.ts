@@ -6,11 +6,12 @@ import { EmbedRequestSchema } from "../../gen/dragoman/v1/embed_pb.ts";
 import { GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
 import { CompleteRequestSchema, CountTokensRequestSchema, type InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { ListModelsRequestSchema } from "../../gen/dragoman/v1/model_pb.ts";
-import type { TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Settled, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call, Operation } from "../core/call.ts";
 import { GatewayError, invalidField } from "../core/error.ts";
 import type { CallStarter, RunningCall } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
+import { writeDollars } from "../core/money.ts";
 import type { Operations } from "../core/operations.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { type CallIds, idsWithoutCall, writeIds } from "./call-ids.ts";
@@ -46,7 +47,10 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
         validate(GenerateRequestSchema, request);
         for await (const { events } of operations.generate(request, call)) {
           for (const event of mergeDeltas(events)) {
-            if (event.event.case === "settled") report(context.responseTrailer, event.event.value.translation);
+            if (event.event.case === "settled") {
+              report(context.responseTrailer, event.event.value.translation);
+              reportCost(context.responseTrailer, event.event.value);
+            }
             yield event;
           }
         }
@@ -61,6 +65,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
       answer("complete", CompleteRequestSchema, request, request.generate, context, async (call) => {
         const { response } = await operations.complete(required(request.generate), call);
         report(context.responseHeader, response.settled?.translation);
+        reportCost(context.responseTrailer, response.settled);
         return response;
       }),
 
@@ -68,6 +73,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
       answer("embed", EmbedRequestSchema, request, request, context, async (call) => {
         const response = await operations.embed(request, call);
         report(context.responseHeader, response.settled?.translation);
+        reportCost(context.responseTrailer, response.settled);
         return response;
       }),
 
@@ -160,6 +166,11 @@ function stopReason(reason: unknown): GatewayError {
 function report(headers: Headers, notes: readonly TranslationNote[] = []): void {
   const header = writeTranslationHeader(notes);
   if (header !== "") headers.set(translationHeader, header);
+}
+
+/** Surfaces.md 2.3: plain decimal dollars; nothing where the price is not known. */
+function reportCost(trailers: Headers, settled: Settled | undefined): void {
+  if (settled?.costNanoUsd !== undefined) trailers.set("x-dragoman-cost-usd", writeDollars(settled.costNanoUsd));
 }
 
 function required<Value>(value: Value | undefined): Value {
