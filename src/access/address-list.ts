@@ -1,17 +1,9 @@
 /** Lists of addresses and CIDR ranges, and the address of a client behind proxies that are trusted. */
 import { BlockList, isIP, isIPv4 } from "node:net";
-import { type Peer, plainAddress } from "../core/peer.ts";
+import { isAddressOrRange, type Peer, plainAddress } from "../core/peer.ts";
 
 export interface AddressList {
   has(address: string): boolean;
-}
-
-/** Whether a text is an address or a range, as `10.0.0.0/8` or `2001:db8::/32`. */
-export function isAddressOrRange(text: string): boolean {
-  const [address = "", bits, ...rest] = text.split("/");
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0 || address.includes("%")) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 /** Throws RangeError for an entry that is neither; the caller has checked them. */

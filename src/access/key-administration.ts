@@ -2,13 +2,13 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import type { ApiKeyChanges, ApiKeyRecord, KeyStore, NewApiKey } from "../core/key-store.ts";
+import { isAddressOrRange } from "../core/peer.ts";
 import type { Principal } from "../core/principal.ts";
 import { holdsScope } from "../core/scope.ts";
 import { Secret } from "../core/secret.ts";
-import { isAddressOrRange } from "./address-list.ts";
 import { readGrants } from "./grants.ts";
 import type { KeyChanges } from "./key-changes.ts";
-import { makeKeyId, makeKeyParts, visiblePrefix, writeKey } from "./key-format.ts";
+import { type KeyParts, makeKeyId, makeKeyParts, visiblePrefix, writeKey } from "./key-format.ts";
 import type { Pepper } from "./pepper.ts";
 
 /** What somebody may say of a key. */
@@ -58,10 +58,16 @@ export class KeyAdministration {
     this.#options = options;
   }
 
-  /** Throws GatewayError: invalid_request (an address that is none, a past expiry), forbidden (more than `maker` has). */
-  async create(tenant: string, facts: KeyFacts, maker: Principal | typeof installer, environment = "live"): Promise<IssuedKey> {
+  /** `id` where it must be a certain one. Throws GatewayError: invalid_request (an address that is none, a past expiry), forbidden (more than `maker` has). */
+  async create(
+    tenant: string,
+    facts: KeyFacts,
+    maker: Principal | typeof installer,
+    environment = "live",
+    id?: string,
+  ): Promise<IssuedKey> {
     this.#check(facts, maker);
-    return this.#issue(tenant, facts, environment, "");
+    return this.#issue(tenant, facts, { ...makeKeyParts(environment), ...(id === undefined ? {} : { id }) }, "");
   }
 
   /** Throws GatewayError: not_found, etag_mismatch, and as create. */
@@ -88,7 +94,7 @@ export class KeyAdministration {
     const facts: KeyFacts = { ...old, expiresAt: expiresAt ?? old.expiresAt };
     this.#check(facts, maker);
     const environment = /^dgm_([a-z0-9]+)_/.exec(old.prefix)?.[1] ?? "live";
-    const issued = await this.#issue(tenant, facts, environment, id);
+    const issued = await this.#issue(tenant, facts, makeKeyParts(environment), id);
     const end = Math.min(now + overlapMs, old.expiresAt ?? Number.POSITIVE_INFINITY);
     const replaced = this.#tell(await this.#options.keys.update(tenant, id, { expiresAt: end }));
     return { ...issued, replaced };
@@ -132,9 +138,8 @@ export class KeyAdministration {
     return record;
   }
 
-  async #issue(tenant: string, facts: KeyFacts, environment: string, rotatedFrom: string): Promise<IssuedKey> {
+  async #issue(tenant: string, facts: KeyFacts, parts: KeyParts, rotatedFrom: string): Promise<IssuedKey> {
     const pepper = this.#options.pepper();
-    const parts = makeKeyParts(environment);
     const record = await this.#options.keys.create(tenant, {
       ...pick(facts),
       id: parts.id,

@@ -15,6 +15,7 @@ export interface KeyChangesOptions {
 }
 
 const pageSize = 1_000;
+const defaultTouchMs = 60_000;
 /** More than these uses of different keys wait for nothing. */
 const maxWaitingUses = 10_000;
 
@@ -36,9 +37,15 @@ export class KeyChanges {
     this.#options = options;
   }
 
+  /** For a store that only this process changes: what it does not tell of has not happened. */
+  trust(): void {
+    this.#complete = true;
+    this.#timers.push(setInterval(() => void this.flush(), this.#options.touchMs ?? defaultTouchMs).unref());
+  }
+
   /** Begins to watch; does not keep the process alive. Resolves after the first look, whether it succeeded or not. */
   start(): Promise<void> {
-    const { pollMs = 1_000, touchMs = 60_000 } = this.#options;
+    const { pollMs = 1_000, touchMs = defaultTouchMs } = this.#options;
     this.#timers.push(setInterval(() => void this.look(), pollMs).unref(), setInterval(() => void this.flush(), touchMs).unref());
     return this.look();
   }

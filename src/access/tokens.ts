@@ -5,27 +5,11 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import { createPrincipal, defaultProject, defaultTenant, type Principal, type Role } from "../core/principal.ts";
 import { isScope, type Scope } from "../core/scope.ts";
+import type { TokenAlgorithm } from "../core/token-algorithm.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { readGrants } from "./grants.ts";
 import type { Jwks } from "./jwks.ts";
 import { unauthenticated } from "./unauthenticated.ts";
-
-/** Algorithms with a public key; none with a shared secret, and not "none". */
-export const tokenAlgorithms = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-] as const;
-
-export type TokenAlgorithm = (typeof tokenAlgorithms)[number];
 
 /** Which claims say what. Paths have dots, as in `realm_access.roles`. */
 export interface ClaimRules {

@@ -14,7 +14,7 @@ export function banner({ version, app, reflection, discovery }: BannerFacts, ter
   const title = (text: string) => paint("bold", text, terminal);
   const ports = [
     ["  data ", app.dataUrl, paint("dim", "gRPC, gRPC-Web, Connect; OpenAI, Anthropic and Google over HTTP", terminal)],
-    ["  admin", app.adminUrl, paint("dim", "health, readiness", terminal)],
+    ["  admin", app.adminUrl, paint("dim", "keys, tenants, audit; health, readiness", terminal)],
   ];
   const providers = app.providers.map(({ name, note, models }) => [`  ${name}`, models === 1 ? "1 model" : `${models} models`, note]);
   const lines = [
@@ -38,6 +38,11 @@ export function banner({ version, app, reflection, discovery }: BannerFacts, ter
     "",
   ];
   return lines.join("\n");
+}
+
+/** How the first administrator gets in. */
+export function firstKeyNote(key: string): string {
+  return `There was no key yet, so here is one for an administrator. It is shown now and never again; keep it, or revoke it\nwhen there are others (\`dragoman keys create\`, \`dragoman keys revoke\`):\n\n  ${key}\n`;
 }
 
 /** `sim/echo` is always there unless it was switched off. */

@@ -8,7 +8,7 @@ import type { Logger } from "../core/log.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { version } from "../version.ts";
-import { banner } from "./banner.ts";
+import { banner, firstKeyNote } from "./banner.ts";
 import type { Command } from "./command.ts";
 import { waitForSignal } from "./stop-signal.ts";
 
@@ -45,6 +45,8 @@ The log is JSON on stderr. SIGTERM and Ctrl-C let running calls finish; a second
     const app = await start(config, env, log);
     const facts = { version, app, reflection: config.rpc.reflection, discovery: config.discovery.enabled };
     terminal.write(`${banner(facts, terminal)}\n`);
+    // To whoever started it, once: what is printed is not logged.
+    if (app.firstKey !== undefined) terminal.write(`${firstKeyNote(app.firstKey.reveal())}\n`);
     await waitForSignal({ stop: () => app.stop(), log });
     return exitCodes.ok;
   },

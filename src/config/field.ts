@@ -1,5 +1,6 @@
 /** The kinds of values a configuration field can have; each says in one line what would be right. */
 import { z } from "zod";
+import { isAddressOrRange } from "../core/peer.ts";
 import { Secret } from "../core/secret.ts";
 import { readListenAddress } from "./listen-address.ts";
 
@@ -104,3 +105,21 @@ export function seconds(least: number, most: number) {
 export function count(least: number, most: number) {
   return z.int().min(least).max(most);
 }
+
+/** A span as people write it: `30s`, `10m`, `1h`; a number alone is seconds. In seconds, from one to a day. */
+export const duration = z.union([z.string(), z.number()]).transform((value, context) => {
+  const found = /^(\d+(?:\.\d+)?)(s|m|h)?$/.exec(String(value));
+  const unit = { s: 1, m: 60, h: 3_600 }[found?.[2] ?? "s"] ?? 1;
+  const span = Number(found?.[1]) * unit;
+  if (span >= 1 && span <= 86_400) return span;
+  context.addIssue({ code: "custom", message: "is no span from a second to a day; write it as in 30s, 10m or 1h" });
+  return z.NEVER;
+});
+
+/** An address or a range of addresses. */
+export const addressRange = z.string().refine(isAddressOrRange, "is no address and no range; write it as in 192.0.2.7 or 10.0.0.0/8");
+
+/** A name of a tenant or project. */
+export const tenantName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_.-]{0,63}$/, "is not a name; use up to 64 lower-case letters, digits, dots, dashes and underscores");

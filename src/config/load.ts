@@ -10,7 +10,7 @@ import { applyEnvironment, applyFlags, type ConfigFlags } from "./environment.ts
 import { ConfigError, type Problem } from "./problem.ts";
 import { readConfigFiles, systemCode } from "./read-file.ts";
 import { resolveReferences } from "./reference.ts";
-import { type Config, configSchema } from "./schema.ts";
+import { type Config, configSchema, hasWayIn } from "./schema.ts";
 import { schemaProblems } from "./schema-problems.ts";
 import { namedMapsOf } from "./schema-shape.ts";
 import { type ConfigMap, type ConfigNode, nodeAt, type Path, placeOf, plainOf } from "./tree.ts";
@@ -42,8 +42,9 @@ export function loadConfig({ file, flags = {}, env, cwd, known }: LoadOptions): 
   if (known !== undefined) problems.push(...crossCheck(tree, known).filter(isNew));
   if (data !== undefined) problems.push(...checkPorts(data), ...checkFiles(data, tree));
   if (problems.length > 0 || data === undefined) throw new ConfigError(inReadingOrder(problems));
-  // Who names a directory wants files in it; who names none is left none.
-  const named = nodeAt(tree, ["data_dir"]) !== undefined && data.stores.database_url === undefined;
+  // Who names a directory, or wants keys and has none in the configuration, wants files in it; others are left none.
+  const wantsFiles = nodeAt(tree, ["data_dir"]) !== undefined || (data.auth.enabled && !hasWayIn(data.auth));
+  const named = wantsFiles && data.stores.database_url === undefined;
   const stores = data.stores.engine === "auto" && named ? { ...data.stores, engine: "sqlite" as const } : data.stores;
   return freeze({ ...data, stores, data_dir: resolve(cwd, data.data_dir) });
 }
@@ -86,8 +87,8 @@ function checkPorts({ server, auth }: Config): Problem[] {
   if (listen.port !== 0 && listen.port === admin.port && listen.host === admin.host) {
     problems.push({ path: ["server", "listen_admin"], message: "is the same address as server.listen; give the admin port another one" });
   }
-  if (auth.enabled && auth.api_keys_file === undefined && auth.api_key === undefined) {
-    problems.push({ path: ["auth", "enabled"], message: "is true, but there is no key; set auth.api_keys_file or DRAGOMAN_API_KEY" });
+  if (Object.keys(auth.mtls).length > 0 && server.tls?.client_ca_file === undefined) {
+    problems.push({ path: ["auth", "mtls"], message: "needs server.tls.client_ca_file: without it nobody is asked for a certificate" });
   }
   return problems;
 }
@@ -97,6 +98,7 @@ function checkFiles({ server, auth }: Config, tree: ConfigNode): Problem[] {
   const named: readonly (readonly [Path, string | undefined])[] = [
     [["server", "tls", "cert_file"], server.tls?.cert_file],
     [["server", "tls", "key_file"], server.tls?.key_file],
+    [["server", "tls", "client_ca_file"], server.tls?.client_ca_file],
     [["auth", "api_keys_file"], auth.api_keys_file],
   ];
   return named.flatMap(([path, file]) => {

@@ -1,6 +1,6 @@
 /** What a connection says of who is at its other end, beside the credential. */
 import type { IncomingHttpHeaders } from "node:http";
-import type { Socket } from "node:net";
+import { isIP, type Socket } from "node:net";
 import type { NodeRequest } from "./node-handler.ts";
 
 export interface Peer {
@@ -50,6 +50,14 @@ export class RequestPeer implements Peer {
 export function plainAddress(address: string): string {
   const [bare = ""] = address.split("%", 1);
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare;
+}
+
+/** Whether a text is an address or a range, as `10.0.0.0/8` or `2001:db8::/32`. */
+export function isAddressOrRange(text: string): boolean {
+  const [address = "", bits, ...rest] = text.split("/");
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0 || address.includes("%")) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 /** Whether an address is this machine's own. */

@@ -25,6 +25,8 @@ export interface TlsFiles {
   readonly cert: string | Buffer;
   /** PEM. */
   readonly key: string | Buffer;
+  /** PEM of the authorities whose client certificates are asked for; who shows none is still served. */
+  readonly clientCa?: string | Buffer | undefined;
 }
 
 export interface OnePortOptions {
@@ -148,7 +150,7 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
     return server;
   }
 
-  function createTlsListener({ cert, key }: TlsFiles): tls.Server {
+  function createTlsListener({ cert, key, clientCa }: TlsFiles): tls.Server {
     const server = tls.createServer({
       cert,
       key,
@@ -156,6 +158,8 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: limits.headerTimeoutMs,
       noDelay: true,
+      // A certificate that is not of these authorities says nothing; the caller then needs a key as everybody else.
+      ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false }),
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => socket.destroy());

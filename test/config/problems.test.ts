@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { ConfigError, describeProblem, describeProblems } from "../../src/config/problem.ts";
+import { tokenAlgorithms } from "../../src/core/token-algorithm.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const directory = temporaryDirectory();
@@ -76,9 +77,19 @@ const cases: Record<string, { yaml: string; env?: NodeJS.ProcessEnv; expected: s
     expected: ["2:22: providers.openai.api_key: names a file that cannot be read (it does not exist); check the path and its permissions"],
   },
   "a short caller key": { yaml: "auth: { api_key: tooshort }", expected: ["1:18: auth.api_key: is too short; use at least 16 characters"] },
-  "auth without keys": {
-    yaml: "auth: { enabled: true }",
-    expected: ["auth.enabled: is true, but there is no key; set auth.api_keys_file or DRAGOMAN_API_KEY"],
+  "an issuer without an audience": {
+    yaml: "auth: { oidc_issuer: 'https://id.example' }",
+    expected: [
+      "1:1: auth.oidc_audience: is missing; name what the issuer's tokens for this gateway say, or it would take those for others",
+    ],
+  },
+  "an algorithm with a shared secret": {
+    yaml: "auth: { oidc_algorithms: [HS256] }",
+    expected: [`1:27: auth.oidc_algorithms[0]: must be one of ${tokenAlgorithms.join(", ")}; did you mean "RS256"?`],
+  },
+  "certificates that nobody asks for": {
+    yaml: "auth: { mtls: { 'spiffe://x/y': {} } }",
+    expected: ["auth.mtls: needs server.tls.client_ca_file: without it nobody is asked for a certificate"],
   },
   "a URL with a password": {
     yaml: "providers: { openai: { base_url: 'http://a:b@host/v1' } }",

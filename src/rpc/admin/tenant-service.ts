@@ -11,7 +11,7 @@ import {
 import { seesAllTenants } from "../../core/access.ts";
 import { GatewayError, invalidField } from "../../core/error.ts";
 import { isJsonObject, parseJson } from "../../core/json.ts";
-import { defaultProject } from "../../core/principal.ts";
+import { defaultProject, defaultTenant } from "../../core/principal.ts";
 import type { ProjectRecord, ProjectStore, TenantRecord, TenantStore } from "../../core/tenant-store.ts";
 import { adminCallOf } from "./admin-call.ts";
 import { readPage } from "./page.ts";
@@ -42,15 +42,16 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
 
     async getTenant({ id: named }, context) {
       const id = adminCallOf(context).tenant(named);
-      return { tenant: writeTenant(found(await tenants.get(id), "tenant", id)) };
+      return { tenant: writeTenant(found(await get(id), "tenant", id)) };
     },
 
     async listTenants(request, context) {
       const { principal } = adminCallOf(context);
       if (!seesAllTenants(principal)) {
-        const own = await tenants.get(principal.tenant);
+        const own = await get(principal.tenant);
         return { tenants: own === undefined ? [] : [writeTenant(own)] };
       }
+      await get(defaultTenant);
       const { items, next = "" } = await tenants.list(readPage(request));
       return { tenants: items.map(writeTenant), nextPageToken: next };
     },
@@ -64,6 +65,7 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       if (fields.has("enabled") && !enabled && id === call.principal.tenant) {
         throw invalidField("tenant.enabled", "would lock its own admins out; another tenant's admin must do that");
       }
+      await get(id);
       const record = await tenants.update(
         id,
         {
@@ -119,6 +121,18 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       return { project: writeProject(record) };
     },
   };
+
+  /** A tenant; the default one is there without being made, so its record is made when it is looked for. */
+  async function get(id: string): Promise<TenantRecord | undefined> {
+    const record = await tenants.get(id);
+    if (record !== undefined || id !== defaultTenant) return record;
+    try {
+      return await tenants.create(id, { name: "", timeZone: "UTC", enabled: true, settingsJson: emptySettings });
+    } catch (error) {
+      if (error instanceof GatewayError && error.reason === "already_exists") return tenants.get(id);
+      throw error;
+    }
+  }
 }
 
 function readZone(timeZone: string): { timeZone: string } {
