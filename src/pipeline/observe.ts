@@ -1,57 +1,70 @@
-/** The outermost stage: sequences, the settled facts of success and failure, one ledger entry at the call's end. */
+/** The outermost stage: sequences, the settled facts of success and failure, the call's end for ledger and log. */
 import { create } from "@bufbuild/protobuf";
+import type { EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { type Attempt, type Settled, SettledSchema, TimingsSchema, type TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type Call, stopReason } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import { type EventBatch, settledEvent } from "../core/event.ts";
 import type { Ledger } from "../core/ledger.ts";
+import type { CallRecorder, LoggableRequest, RequestLog } from "../core/request-log.ts";
 import { addUsages } from "../core/usage.ts";
 import type { Stage } from "./stage.ts";
 
 export interface ObserveOptions {
   readonly ledger: Ledger;
   readonly clock: Clock;
+  /** Absent: calls leave no record. */
+  readonly requestLog?: RequestLog | undefined;
 }
 
 /** For operations that stream: numbers the events and ends with `settled`. */
-export function observeStream<Request extends { model: string }>(options: ObserveOptions): Stage<Request, AsyncIterable<EventBatch>> {
+export function observeStream(options: ObserveOptions): Stage<GenerateRequest, AsyncIterable<EventBatch>> {
   return (next) =>
     async function* observe(request, call) {
+      const recorder = options.requestLog?.begin(call, request);
       let sequence = 0;
-      let outcome: GatewayError | undefined | "left" = "left";
+      let outcome: GatewayError | Settled | undefined;
       try {
         for await (const batch of next(request, call)) {
           for (const event of batch.events) event.sequence = ++sequence;
+          recorder?.see(batch.events);
           yield batch;
         }
-        const settled = settledEvent(settleSuccess(call, options.clock));
+        outcome = settleSuccess(call, options.clock);
+        const settled = settledEvent(outcome);
         settled.sequence = ++sequence;
-        outcome = undefined;
         yield { events: [settled] };
       } catch (thrown) {
         outcome = settleFailure(call, thrown, sequence, options.clock);
         throw outcome;
       } finally {
-        endCall(call, request.model, outcome === "left" ? stopReason(call.signal) : outcome, options);
+        // Nothing came of it: the client left in the middle.
+        outcome ??= settleFailure(call, stopReason(call.signal), sequence, options.clock);
+        endCall(call, request.model, outcome, recorder, options);
       }
     };
 }
 
 /** For operations that answer once. */
-export function observeReply<Request extends { model: string }, Reply extends object>(
+export function observeReply<Request extends LoggableRequest, Reply extends EmbedResponse | CountTokensResponse>(
   options: ObserveOptions,
 ): Stage<Request, Promise<Reply>> {
   return (next) => async (request, call) => {
-    let error: GatewayError | undefined;
+    const recorder = options.requestLog?.begin(call, request);
+    let outcome: GatewayError | Settled | undefined;
     try {
       const reply = await next(request, call);
-      return call.attempts.length === 0 ? reply : { ...reply, settled: settleSuccess(call, options.clock) };
+      recorder?.answered(reply);
+      outcome = call.attempts.length === 0 ? undefined : settleSuccess(call, options.clock);
+      return outcome === undefined ? reply : { ...reply, settled: outcome };
     } catch (thrown) {
-      error = settleFailure(call, thrown, 0, options.clock);
-      throw error;
+      outcome = settleFailure(call, thrown, 0, options.clock);
+      throw outcome;
     } finally {
-      endCall(call, request.model, error, options);
+      endCall(call, request.model, outcome, recorder, options);
     }
   };
 }
@@ -80,8 +93,19 @@ function costOfAll(attempts: readonly Attempt[]): bigint | undefined {
   return sum;
 }
 
-function endCall(call: Call, requestedModel: string, error: GatewayError | undefined, { ledger, clock }: ObserveOptions): void {
+/** `outcome`: why it failed, or what it cost; undefined where it cost nothing. */
+function endCall(
+  call: Call,
+  requestedModel: string,
+  outcome: GatewayError | Settled | undefined,
+  recorder: CallRecorder | undefined,
+  { ledger, clock }: ObserveOptions,
+): void {
+  const error = outcome instanceof GatewayError ? outcome : undefined;
+  const settled = outcome instanceof GatewayError ? outcome.settled : outcome;
+  call.span?.end(requestedModel, call.attempts, error);
   ledger.callEnded({ call, requestedModel, error, durationMs: clock.now() - call.startedAt });
+  recorder?.end(settled, error);
 }
 
 function settle(call: Call, charged: readonly Attempt[], translation: readonly TranslationNote[], clock: Clock): Settled {

@@ -17,9 +17,11 @@ import { invalidField } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import { Fold } from "../core/fold.ts";
 import type { Ledger } from "../core/ledger.ts";
+import type { Metrics } from "../core/metrics.ts";
 import type { Operations } from "../core/operations.ts";
 import type { PriceBook } from "../core/pricing.ts";
 import type { Principal } from "../core/principal.ts";
+import type { RequestLog } from "../core/request-log.ts";
 import type { Router } from "../core/routing.ts";
 import type { SignatureStore } from "../core/signature-store.ts";
 import type { Tokenizers } from "../core/tokenizer.ts";
@@ -51,6 +53,10 @@ export interface PipelineOptions {
   readonly signatures: SignatureStore;
   /** Counts tokens where no provider does; absent: they are estimated. */
   readonly tokenizers?: Tokenizers | undefined;
+  /** Absent: calls leave no record. */
+  readonly requestLog?: RequestLog | undefined;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics | undefined;
   /** Absent: no price is known. */
   readonly prices?: PriceBook | undefined;
   /** Who is charged for a failed attempt; by default success_only: nobody. */
