@@ -13,7 +13,6 @@ import { ConfigError, type Problem } from "./config/problem.ts";
 import type { Config, ProviderConfig, ServerConfig } from "./config/schema.ts";
 import { systemClock } from "./core/clock.ts";
 import { GatewayError } from "./core/error.ts";
-import { ulid } from "./core/id.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
@@ -22,7 +21,8 @@ import { StartError } from "./core/start-error.ts";
 import type { Stores } from "./core/stores.ts";
 import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
-import { LedgerBook } from "./ledger/ledger-book.ts";
+import { keepFirstRows } from "./ledger/keep-first-rows.ts";
+import { journalRoot, openLedger } from "./ledger/open-ledger.ts";
 import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
 import { createOperations } from "./pipeline/operations.ts";
 import { readConfiguredPrices } from "./prices/configured-prices.ts";
@@ -120,7 +120,6 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     clock,
     onFailure: (provider, error) => log.warn("a provider does not list its models", { provider, error }),
   });
-  const ledger = new LedgerBook({ epoch: ulid(), ship() {}, taps: [new AttemptLog({ log })], log });
   const router = createRouter({
     providers: byName,
     routes: mapValues(config.routes, ({ strategy, targets, max_attempts: maxAttempts }) => ({ strategy, targets, maxAttempts })),
@@ -136,10 +135,14 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   });
   const storedPrices = new StoredPrices({ store: stores.prices, book: prices, log, pollMs: config.price_data.refresh_seconds * 1_000 });
   await storedPrices.refresh();
+  const books = await openLedger({ ...ledgerPlace(config, stores), prices, taps: [new AttemptLog({ log })], clock, log });
   const operations = createOperations({
     router,
-    ledger,
+    ledger: books.ledger,
     prices,
+    chargePolicy: config.ledger.charge_policy,
+    onDisconnect: (provider) => config.providers[provider]?.on_disconnect ?? "estimate",
+    drain: drainBounds(config),
     clock,
     retryableStatusCodes: new Set(config.retryable_status_codes),
     maxQueue: config.admission.max_queue,
@@ -198,6 +201,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     await closeAll(providers);
     access.close();
     storedPrices.close();
+    await books.close(0);
     await stores.close();
     throw thrown;
   });
@@ -227,11 +231,13 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     firstKey: people.firstKey,
     async stop() {
       await server.stop();
+      await operations.drains?.close(Math.min(drainBounds(config).maxMs, serverConfig.drain_seconds * 1_000));
       shutdown.abort();
       clearInterval(refreshing);
       await closeAll(providers);
       await people.close();
       storedPrices.close();
+      await books.close(lastRowsMs);
       await stores.close();
     },
   };
@@ -281,6 +287,26 @@ function databasePlace({ stores, data_dir: dataDir }: Config): DatabasePlace {
   const { database_url: databaseUrl, pool_size: poolSize } = stores;
   return { engine: chooseEngine({ configured: stores.engine, databaseUrl, dataDir }), dataDir, databaseUrl, poolSize };
 }
+
+function ledgerPlace({ ledger, data_dir: dataDir }: Config, stores: Stores) {
+  return {
+    mode: ledger.journal ?? (stores.engine === "memory" ? "memory" : "os"),
+    journalRoot: journalRoot(dataDir),
+    segmentBytes: ledger.segment_bytes,
+    maxJournalBytes: ledger.max_journal_bytes,
+    reserveBytes: ledger.reserve_bytes,
+    maxQueuedRows: ledger.max_queued_rows,
+    store: stores.engine === "memory" ? keepFirstRows(stores.ledger, ledger.memory_rows) : stores.ledger,
+    chargesFailures: ledger.charge_policy === "all_attempts",
+  } as const;
+}
+
+function drainBounds({ ledger: { drain } }: Config) {
+  return { maxStreams: drain.max_streams, maxMs: drain.seconds * 1_000, maxTokens: drain.max_tokens };
+}
+
+/** How long the stop waits for the store to take the last rows; the journal keeps the others. */
+const lastRowsMs = 5_000;
 
 /** How long the start waits for lists of models. */
 const firstListMs = 500;

@@ -26,6 +26,7 @@ import {
   secretText,
   tenantName,
   webOrigin,
+  workerCount,
 } from "./field.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -52,6 +53,9 @@ const server = z.strictObject({
     .array(addressRange)
     .default([])
     .describe("Addresses and ranges of proxies whose X-Forwarded-For says who calls; nobody else's does"),
+  workers: workerCount
+    .prefault(1)
+    .describe("Processes that serve, behind the same ports: a number, or auto for one per core. More than one share limits and records"),
   node: modelName.optional().describe("Name of this instance in headers; by default the target that answers is named"),
   max_body_bytes: count(1_024, 1_073_741_824).default(10_485_760).describe("Largest request body after decompression"),
   max_header_bytes: count(1_024, 1_048_576).default(16_384).describe("Largest sum of request header bytes"),
@@ -169,6 +173,12 @@ const provider = z.strictObject({
   idle_timeout_seconds: seconds(0.01, 3_600).default(60).describe("Longest silence within an answer"),
   total_timeout_seconds: seconds(0.01, 86_400).default(600).describe("Longest answer"),
   pool_size: count(1, 65_535).default(256).describe("Most connections to it"),
+  on_disconnect: z
+    .enum(["estimate", "drain", "no_bill"])
+    .default("estimate")
+    .describe(
+      "When a client leaves its stream. estimate: close it and bill what came; drain: read on for the exact counts; no_bill: close it and bill nothing, for providers that do so",
+    ),
 });
 
 const routeTarget = z.strictObject({
@@ -286,6 +296,33 @@ const stores = z.strictObject({
   migrate_on_start: z.boolean().default(false).describe("Bring PostgreSQL's schema up to date at start, as `dragoman migrate` does"),
 });
 
+const drain = z.strictObject({
+  max_streams: count(1, 10_000).default(50).describe("Most streams that are read on at once; others are closed and estimated"),
+  seconds: seconds(0.05, 3_600).default(60).describe("Longest time after the client has left"),
+  max_tokens: count(1, 10_000_000).default(16_384).describe("Most output tokens after the client has left"),
+});
+
+const ledger = z.strictObject({
+  journal: z
+    .enum(["memory", "os", "fsync"])
+    .optional()
+    .describe(
+      "What calls outlive. os: the death of the process; fsync: a loss of power; memory: neither, and no files. By default os where records are stored, else memory",
+    ),
+  charge_policy: z
+    .enum(["success_only", "all_attempts"])
+    .default("success_only")
+    .describe("Whether a tenant is charged for attempts that failed; what the provider takes is kept in either case"),
+  segment_bytes: count(65_536, 1_073_741_824).default(67_108_864).describe("Size of one file of the journal"),
+  max_journal_bytes: count(1_048_576, 1_099_511_627_776)
+    .default(1_610_612_736)
+    .describe("Most bytes of the journal while the store is away; then new calls are refused"),
+  reserve_bytes: count(0, 1_073_741_824).default(67_108_864).describe("Kept free for running calls when the disk fills up"),
+  max_queued_rows: count(1, 10_000_000).default(50_000).describe("Most rows in memory while the store is away; others wait in the journal"),
+  memory_rows: count(0, 10_000_000).default(10_000).describe("Most rows that are kept where nothing is stored"),
+  drain: drain.prefault({}).describe("Bounds of streams that are read on without a client"),
+});
+
 const json = z.strictObject({
   max_depth: count(1, 10_000).default(64).describe("Deepest nesting of a request's JSON"),
   max_nodes: count(10, 100_000_000).default(200_000).describe("Most values in a request's JSON"),
@@ -330,6 +367,7 @@ export const configSchema = z.strictObject({
   price_data: priceData.prefault({}).describe("Prices that are not configured"),
   idempotency: idempotency.prefault({}).describe("Calls with an idempotency key"),
   stores: stores.prefault({}).describe("Where records are kept"),
+  ledger: ledger.prefault({}).describe("What was spent: one row an attempt"),
   signatures: signatures.prefault({}).describe("Who signed reasoning and tool calls, remembered for clients that cannot say it"),
   facade: z
     .strictObject({
