@@ -56,6 +56,8 @@ export interface Call {
   readonly span?: CallSpan | undefined;
   readonly attribution: Attribution | undefined;
   readonly options: CallOptions | undefined;
+  /** Which one it is of several calls that answer one request together; absent: it is the only one. */
+  readonly part?: number | undefined;
   /** Undefined where the answer must be written from events. */
   readonly wire?: ClientWire | undefined;
   /** Every try, in order; grows while the call runs. */

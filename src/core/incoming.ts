@@ -16,6 +16,8 @@ export interface IncomingCall {
   readonly attribution?: Attribution | undefined;
   readonly options?: CallOptions | undefined;
   readonly wire?: ClientWire | undefined;
+  /** As in Call. */
+  readonly part?: number | undefined;
   /** The endpoint: a path's template or a procedure's path, as in `/v1/chat/completions`. */
   readonly path?: string | undefined;
   /** Aborted when the client goes away or its transport's deadline passes. */

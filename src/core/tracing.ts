@@ -49,6 +49,12 @@ export interface Tracing {
   startCall(call: TracedCall): CallSpan;
 }
 
+/** A trace context as headers; none where there is none. */
+export function traceHeaders({ traceparent, tracestate = "" }: Partial<TraceContext>): Record<string, string> {
+  if (traceparent === undefined || traceparent === "") return {};
+  return tracestate === "" ? { traceparent } : { traceparent, tracestate };
+}
+
 /** The ids of a trace context as logs name them; none where there is no trace. */
 export function traceFields({ traceparent }: Pick<TraceContext, "traceparent">): { readonly trace_id?: string; readonly span_id?: string } {
   const [, traceId, spanId] = traceparent.split("-");

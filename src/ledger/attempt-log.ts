@@ -2,6 +2,7 @@
 import { type Attempt, UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { AttemptEnding, CallOutcome, LedgerTap } from "../core/ledger.ts";
 import type { Logger } from "../core/log.ts";
+import { traceFields } from "../core/tracing.ts";
 
 /** An attempt with what ties it to its call. */
 export interface AttemptEntry {
@@ -44,6 +45,7 @@ export class AttemptLog implements LedgerTap {
     const { usage } = settlement;
     this.#log.info("attempt", {
       request_id: call.requestId,
+      ...traceFields(call),
       usage_id: settlement.usageId,
       principal: call.principal.id,
       surface: call.surface,
@@ -74,6 +76,7 @@ export class AttemptLog implements LedgerTap {
   callEnded({ call, requestedModel, error, durationMs }: CallOutcome): void {
     const fields = {
       request_id: call.requestId,
+      ...traceFields(call),
       client_request_id: call.clientRequestId,
       principal: call.principal.id,
       surface: call.surface,

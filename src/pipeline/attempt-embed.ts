@@ -33,6 +33,7 @@ async function embedOnce(request: EmbedRequest, facts: AttemptFacts, running: Ru
     if (reserving !== undefined) await reserving;
     throwIfStopped(call);
     if (provider.embed === undefined) throw new GatewayError("unsupported", `${provider.name} does not embed`, { undispatched: true });
+    running.span?.asked(request);
     running.markDispatched();
     const response = await provider.embed(request, target, call);
     const wanted = request.inputs.length * Math.max(1, request.types.length);

@@ -79,6 +79,7 @@ async function open(
       running.markFirstContent();
       return { upstream, held: raws.length === 0 ? { events: held } : { events: held, raw: Buffer.concat(raws) } };
     }
+    options.metrics?.emptyStream();
     throw new GatewayError("provider_error", `${target.provider} ended its answer before it began`);
   } catch (thrown) {
     const error = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);

@@ -11,10 +11,12 @@ import { GatewayError, type Reason } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { LedgerSettlement } from "../core/ledger-row.ts";
+import type { Metrics } from "../core/metrics.ts";
 import { costOf, type Price, type PriceBook, pricingVersionOf, reserveOf } from "../core/pricing.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Router } from "../core/routing.ts";
 import type { Target } from "../core/target.ts";
+import type { AttemptSpan } from "../core/tracing.ts";
 import type { OutputMeter } from "../core/usage.ts";
 
 /** Who is charged for a failed attempt: nobody, or the tenant. What the provider takes is kept in either case. */
@@ -32,6 +34,8 @@ export interface AttemptOptions {
   readonly clock: Clock;
   /** HTTP statuses of a provider after which another target is tried. */
   readonly retryableStatusCodes: ReadonlySet<number>;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics | undefined;
   /** Absent: no price is known. */
   readonly prices?: PriceBook | undefined;
   /** By default success_only. */
@@ -62,6 +66,8 @@ export class RunningAttempt {
   readonly target: Target;
   readonly provider: Provider;
   readonly disconnectPolicy: DisconnectPolicy;
+  /** Undefined where calls are not traced. */
+  readonly span: AttemptSpan | undefined;
   readonly #options: AttemptOptions;
   readonly #startedAt: number;
   readonly #price: Price | undefined;
@@ -95,7 +101,9 @@ export class RunningAttempt {
     });
     call.attempts.push(attempt);
     call.translation.length = 0;
-    this.call = { ...call, attempt, buffered: call.operation === "complete" };
+    this.span = call.span?.startAttempt(attempt, target);
+    const { traceparent, tracestate = "" } = this.span ?? call;
+    this.call = { ...call, attempt, buffered: call.operation === "complete", traceparent, tracestate };
   }
 
   get attempt(): Attempt {
@@ -168,6 +176,7 @@ export class RunningAttempt {
     const settlement = this.#settlement(billed, error);
     if (settlement.costNano !== undefined && billed !== undefined) attempt.costNanoUsd = settlement.costNano;
     attempt.pricingVersion = settlement.pricingVersion;
+    this.span?.end(error);
     if (this.#begun) this.#options.ledger.settle({ call: this.call, attempt, settlement, error });
   }
 
@@ -234,6 +243,7 @@ export async function tryTargets<Reply>(
       if (!mayTryAnother(last, options.retryableStatusCodes)) throw last;
     }
   }
+  if (last !== undefined) options.metrics?.targetsExhausted(call);
   throw last ?? new GatewayError("no_target", "no provider that serves this model is configured now");
 }
 

@@ -14,9 +14,12 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { CallStarter, IncomingCall } from "../core/incoming.ts";
+import type { TraceContext, Tracing } from "../core/tracing.ts";
 
 export interface CallStarterOptions {
   readonly clock: Clock;
+  /** Absent: calls are not traced, and the client's trace context is passed on. */
+  readonly tracing?: Tracing | undefined;
   /** Longest and default time of a call, in milliseconds. */
   readonly maxTimeoutMs: number;
 }
@@ -25,6 +28,11 @@ const prefix = "x-dragoman-";
 /** What the gateway keeps for itself of the time a client allows, so that its answer still arrives. */
 const deadlineMarginMs = 50;
 const maxValueLength = 256;
+/** What W3C asks everyone to carry at least. */
+const maxTracestateLength = 512;
+/** The second is the one that SDKs send; https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */
+const idempotencyHeaders = [`${prefix}idempotency-key`, "idempotency-key"];
+const maxIdempotencyKeyLength = 255;
 
 /** Headers that are free text, and the field each of them is. */
 const attributionHeaders = {
@@ -67,14 +75,18 @@ export const inboundHeaders: readonly string[] = [
 export interface StoppableCallStarter extends CallStarter {
   /** Stops every call that runs: what a drain does when its time is over. Each gets a reason of its own. */
   stopAll(makeReason: () => GatewayError): void;
+  /** Calls that run now. */
+  running(): number;
 }
 
-export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): StoppableCallStarter {
+export function createCallStarter({ clock, maxTimeoutMs, tracing }: CallStarterOptions): StoppableCallStarter {
   const running = new Set<AbortController>();
   return {
     stopAll(makeReason) {
       for (const stop of running) stop.abort(makeReason());
     },
+
+    running: () => running.size,
 
     start(incoming) {
       const startedAt = clock.now();
@@ -84,6 +96,17 @@ export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): 
       const { stop, deadline, end } = startTimer(incoming, options, startedAt, maxTimeoutMs);
       running.add(stop);
       const sent = incoming.header("x-request-id");
+      const context = readTraceContext(incoming);
+      const span = tracing?.startCall({
+        requestId,
+        operation: incoming.operation,
+        surface: incoming.surface,
+        dialect: incoming.dialect,
+        path: incoming.path ?? "",
+        sessionId: attribution.sessionId,
+        context,
+      });
+      const { traceparent, tracestate } = span ?? context;
       const call: Call = {
         requestId,
         clientRequestId: sent !== undefined && /^[\x21-\x7e]{1,128}$/.test(sent) ? sent : requestId,
@@ -94,12 +117,16 @@ export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): 
         signal: stop.signal,
         startedAt,
         deadline,
-        traceparent: readTraceparent(incoming),
+        traceparent,
+        tracestate,
+        span,
         attribution,
         options,
         wire: incoming.wire,
+        part: incoming.part,
         attempts: [],
         translation: [],
+        resolved: { model: "", route: "" },
         targets: [],
         maxAttempts: 0,
         route: "",
@@ -109,6 +136,8 @@ export function createCallStarter({ clock, maxTimeoutMs }: CallStarterOptions): 
         end() {
           running.delete(stop);
           end();
+          // One that never reached the pipeline ends here; for all others this is no more than a second word.
+          span?.end("", call.attempts, undefined);
         },
       };
     },
@@ -159,12 +188,17 @@ function readOptions(incoming: IncomingCall): CallOptions {
   for (const [name, field] of [
     ["policy", "policy"],
     ["provider", "provider"],
-    ["idempotency-key", "idempotencyKey"],
   ] as const) {
     const value = readText(incoming, name);
     if (value === undefined) continue;
     refuseConflict(name, merged[field], value);
     merged[field] = value;
+  }
+  for (const name of idempotencyHeaders) {
+    const value = readValue(incoming, name, maxIdempotencyKeyLength);
+    if (value === undefined) continue;
+    refuseConflict("idempotency-key", merged.idempotencyKey, value);
+    merged.idempotencyKey = value;
   }
   merged.policy = merged.policy.trim().toLowerCase();
   const retention = readWord(incoming, "retention", retentions);
@@ -176,32 +210,40 @@ function readOptions(incoming: IncomingCall): CallOptions {
   if (/(?:^|,)\s*no-cache\s*(?:,|$)/.test(incoming.header("cache-control") ?? "")) merged.bypassCache = true;
   const timeout = readText(incoming, "timeout-ms");
   if (timeout !== undefined) {
-    if (!/^[1-9]\d{0,8}$/.test(timeout)) throw badHeader("timeout-ms", "must be a whole number of milliseconds above 0");
+    if (!/^[1-9]\d{0,8}$/.test(timeout)) throw badHeader(`${prefix}timeout-ms`, "must be a whole number of milliseconds above 0");
     merged.timeoutMs = Math.min(Number(timeout), merged.timeoutMs ?? Number.POSITIVE_INFINITY);
   }
   return merged;
 }
 
-/** https://www.w3.org/TR/trace-context/ ; anything else is not passed on. */
-function readTraceparent(incoming: IncomingCall): string {
-  const value = incoming.header("traceparent") ?? "";
-  return /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value) ? value : "";
+/** https://www.w3.org/TR/trace-context/ ; what is malformed, or an id of zeros, is not passed on, nor what came with it. */
+function readTraceContext(incoming: IncomingCall): TraceContext {
+  const traceparent = incoming.header("traceparent")?.trim() ?? "";
+  const isValid = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/.test(traceparent);
+  if (!isValid) return { traceparent: "", tracestate: "" };
+  const tracestate = incoming.header("tracestate")?.trim() ?? "";
+  const isState = tracestate.length <= maxTracestateLength && /^[\x20-\x7e]*$/.test(tracestate);
+  return { traceparent, tracestate: isState ? tracestate : "" };
 }
 
-/** A header's value; empty counts as absent. */
+/** The value of one of the gateway's own headers; empty counts as absent. */
 function readText(incoming: IncomingCall, name: string): string | undefined {
-  const value = incoming.header(prefix + name)?.trim();
+  return readValue(incoming, prefix + name, maxValueLength);
+}
+
+function readValue(incoming: IncomingCall, header: string, maxLength: number): string | undefined {
+  const value = incoming.header(header)?.trim();
   if (value === undefined || value === "") return undefined;
-  if (value.length > maxValueLength) throw badHeader(name, `must not be longer than ${maxValueLength} characters`);
+  if (value.length > maxLength) throw badHeader(header, `must not be longer than ${maxLength} characters`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  if (/[\x00-\x1f\x7f]/.test(value)) throw badHeader(name, "must not hold control characters");
+  if (/[\x00-\x1f\x7f]/.test(value)) throw badHeader(header, "must not hold control characters");
   return value;
 }
 
 function readWord<Value>(incoming: IncomingCall, name: string, words: Record<string, Value>): Value | undefined {
   const value = readText(incoming, name);
   if (value === undefined) return undefined;
-  if (!Object.hasOwn(words, value)) throw badHeader(name, `must be one of ${Object.keys(words).join(", ")}`);
+  if (!Object.hasOwn(words, value)) throw badHeader(prefix + name, `must be one of ${Object.keys(words).join(", ")}`);
   return words[value];
 }
 
@@ -224,8 +266,6 @@ function conflict(name: string): GatewayError {
   });
 }
 
-function badHeader(name: string, description: string): GatewayError {
-  return new GatewayError("invalid_request", `the header ${prefix}${name} ${description}`, {
-    fields: [{ field: prefix + name, description }],
-  });
+function badHeader(header: string, description: string): GatewayError {
+  return new GatewayError("invalid_request", `the header ${header} ${description}`, { fields: [{ field: header, description }] });
 }

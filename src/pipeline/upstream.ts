@@ -34,6 +34,7 @@ export class Upstream {
     const { provider, target } = this.#running;
     if (provider.generate === undefined)
       throw new GatewayError("unsupported", `${provider.name} does not generate`, { undispatched: true });
+    this.#running.span?.asked(this.#request);
     // A plan is written, not sent.
     if (this.#request.options?.explain !== true) this.#running.markDispatched();
     this.#iterator = provider.generate(this.#request, target, this.#providersCall())[Symbol.asyncIterator]();
@@ -74,6 +75,7 @@ export class Upstream {
 
   #see(batch: EventBatch): EventBatch {
     for (const event of batch.events) this.#meter.see(event);
+    this.#running.span?.saw(batch.events);
     this.#running.checkpoint(this.#meter);
     return batch;
   }

@@ -6,6 +6,7 @@ import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageIn
 import type { AttemptCall } from "../core/call.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
+import { traceHeaders } from "../core/tracing.ts";
 import type { GrpcCall, GrpcClient, GrpcReply, MessageSource } from "./grpc-client.ts";
 import { GrpcFailure } from "./grpc-failure.ts";
 import { credentialHeader, headerSecrets, readConfiguredHeaders } from "./http-headers.ts";
@@ -131,9 +132,8 @@ export class GrpcConnection {
   }
 
   #callOf(call: AttemptCall, signal: AbortSignal): GrpcCall {
-    const { traceparent } = call;
     return {
-      metadata: { ...(traceparent === "" ? {} : { traceparent }), ...this.#callMetadata(call), ...this.#metadata },
+      metadata: { ...traceHeaders(call), ...this.#callMetadata(call), ...this.#metadata },
       signal,
       totalMs: Math.max(1, Math.ceil(call.deadline - this.#clock.now())),
     };

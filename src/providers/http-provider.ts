@@ -14,6 +14,7 @@ import type { Provider } from "../core/provider.ts";
 import type { Secret } from "../core/secret.ts";
 import { SseReader } from "../core/sse.ts";
 import type { ModelTraits, Target } from "../core/target.ts";
+import { traceHeaders } from "../core/tracing.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
 import type { HttpClient, HttpReply } from "./http-client.ts";
 import { type Credential, credentialHeader, headerSecrets, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
@@ -344,7 +345,7 @@ class HttpUpstream {
     const own = {
       accept: streamType === undefined ? jsonType : `${streamType}, ${jsonType}`,
       "content-type": jsonType,
-      ...(call.traceparent === "" ? {} : { traceparent: call.traceparent }),
+      ...traceHeaders(call),
       ...written.headers,
     };
     const path = this.#prefix + (writePath?.(written.path, target) ?? written.path);

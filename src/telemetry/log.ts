@@ -9,7 +9,7 @@ import { describeThrown, safeText, withoutQueries } from "./describe-error.ts";
 /** Fields that may be seen. Names, numbers, ids, addresses without queries; never keys, bodies or headers. */
 const listed: ReadonlySet<string> = new Set([
   // who and which call
-  ...["request_id", "client_request_id", "usage_id", "generation_id", "upstream_request_id", "principal", "key_id", "traceparent"],
+  ...["request_id", "client_request_id", "usage_id", "generation_id", "upstream_request_id", "principal", "key_id", "trace_id", "span_id"],
   ...["surface", "dialect", "operation", "method", "path", "procedure", "protocol", "peer"],
   // what was asked of whom
   ...[

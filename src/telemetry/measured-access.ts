@@ -1,0 +1,32 @@
+/** Access that counts who was let in and who was not. */
+import type { Access } from "../core/access.ts";
+import { GatewayError } from "../core/error.ts";
+import type { Metrics } from "../core/metrics.ts";
+import type { Principal } from "../core/principal.ts";
+
+export function measureAccess<Inner extends Access>(access: Inner, metrics: Metrics): Inner {
+  const admit = (principal: Principal): Principal => {
+    if (principal.kind !== "anonymous") metrics.authenticated();
+    return principal;
+  };
+  const refuse = (thrown: unknown): never => {
+    if (thrown instanceof GatewayError && thrown.reason === "unauthenticated") metrics.notAuthenticated();
+    throw thrown;
+  };
+  const authenticate: Access["authenticate"] = (credential, peer) => {
+    try {
+      const known = access.authenticate(credential, peer);
+      return known instanceof Promise ? known.then(admit, refuse) : admit(known);
+    } catch (thrown) {
+      return refuse(thrown);
+    }
+  };
+  // Everything else stays the access's own, with its own `this`.
+  return new Proxy(access, {
+    get(target, name) {
+      if (name === "authenticate") return authenticate;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
