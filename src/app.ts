@@ -5,7 +5,10 @@ import { isIPv6 } from "node:net";
 import { AuditService } from "../gen/dragoman/admin/v1/audit_service_pb.ts";
 import { KeyService } from "../gen/dragoman/admin/v1/key_service_pb.ts";
 import { TenantService } from "../gen/dragoman/admin/v1/tenant_service_pb.ts";
+import { readImportFile } from "./access/import-file.ts";
+import { KeyAdministration } from "./access/key-administration.ts";
 import { type OpenedAccess, openAccess } from "./access/open-access.ts";
+import { openPepper } from "./access/pepper.ts";
 import { checkBind } from "./config/check-bind.ts";
 import type { KnownNames } from "./config/cross-check.ts";
 import { readModelTraits } from "./config/model-traits.ts";
@@ -242,6 +245,29 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     },
   };
 }
+
+export interface KeyTools {
+  readonly stores: Stores;
+  readonly administration: KeyAdministration;
+  /** Keys of a file that another gateway wrote, or of a key file. Throws KeyFileError. */
+  readonly readImportFile: typeof readImportFile;
+  close(): Promise<void>;
+}
+
+/**
+ * Keys without the gateway: for the command line, beside a gateway that runs or before the first one does. Records go where
+ * the configuration says, and into a file where it says nothing: what is in the memory of a command is gone with it.
+ */
+export async function openKeyTools(config: Config, log: Logger): Promise<KeyTools> {
+  const place = databasePlace(config);
+  const durable = place.engine === "memory" ? { ...config, stores: { ...config.stores, engine: "sqlite" as const } } : config;
+  const stores = await openStores(durable, log);
+  const pepper = () => openPepper(config.auth.pepper, config.data_dir);
+  const administration = new KeyAdministration({ keys: stores.keys, pepper, clock: systemClock });
+  return { stores, administration, readImportFile, close: () => stores.close() };
+}
+
+export { lockKeyFile } from "./access/key-file.ts";
 
 /** Every service of the admin port, a line each; src/rpc/admin/admin-service.ts tells how to add one. */
 function createAdminServices(stores: Stores, { administration, forgetTenant }: OpenedAccess): readonly AdminService[] {

@@ -114,7 +114,7 @@ export class KeyAdministration {
   async import(
     tenant: string,
     hash: string,
-    facts: KeyFacts & { readonly id?: string; readonly prefix?: string },
+    facts: KeyFacts & { readonly id?: string; readonly prefix?: string; readonly enabled?: boolean },
     maker: Principal | typeof installer,
   ): Promise<{ readonly record: ApiKeyRecord; readonly created: boolean }> {
     // Where keys come from, administrators are held to no lists (surfaces.md 2.2).
@@ -126,8 +126,8 @@ export class KeyAdministration {
       if (standing.tenant === tenant) return { record: standing, created: false };
       throw new GatewayError("already_exists", "this key cannot be imported: it stands already");
     }
-    const { id = makeKeyId(), prefix = "", ...rest } = wanted;
-    const key: NewApiKey = { ...pick(rest), id, prefix, hash, hashKind: "sha256", pepperId: "", enabled: true, rotatedFrom: "" };
+    const { id = makeKeyId(), prefix = "", enabled = true, ...rest } = wanted;
+    const key: NewApiKey = { ...pick(rest), id, prefix, hash, hashKind: "sha256", pepperId: "", enabled, rotatedFrom: "" };
     return { record: this.#tell(await this.#options.keys.create(tenant, key)), created: true };
   }
 

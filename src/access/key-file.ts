@@ -28,20 +28,26 @@ export function principalOf(digest: string, allowed: Iterable<Scope>): Principal
   return createPrincipal({ id: `apikey:${digest.slice(0, 16)}`, scopes, roles });
 }
 
+/** One line of a key file. */
+export interface KeyLine {
+  /** SHA-256 of the key in lower-case hex. */
+  readonly digest: string;
+  readonly scopes: readonly Scope[];
+}
+
 /** Principals by the digest of their key. Throws KeyFileError with every wrong line. `name` is the file's, for messages. */
 export function readKeyFile(text: string, name: string): Map<string, Principal> {
-  const principals = new Map<string, Principal>();
+  // Whoever may call may see what there is to call.
+  return new Map(readKeyLines(text, name).map(({ digest, scopes }) => [digest, principalOf(digest, [...scopes, "models"])]));
+}
+
+/** The same, as it is written. */
+export function readKeyLines(text: string, name: string): KeyLine[] {
+  const lines: KeyLine[] = [];
   const lineOf = new Map<string, number>();
   const problems: string[] = [];
-  for (const [index, line] of text
-    .replace(/^\uFEFF/, "")
-    .split(/\r\n|\n|\r/)
-    .entries()) {
-    const words = line
-      .replace(/(?:^|\s)#.*$/, "")
-      .trim()
-      .split(/\s+/);
-    const [key = "", list, ...rest] = words;
+  for (const [index, line] of linesOf(text).entries()) {
+    const [key = "", list, ...rest] = wordsOf(line);
     if (key === "") continue;
     const number = index + 1;
     const refuse = (message: string) => problems.push(`${name}:${number}: ${message}`);
@@ -49,24 +55,51 @@ export function readKeyFile(text: string, name: string): Map<string, Principal> 
       refuse("holds more than a key and its scopes; separate scopes by commas, without spaces");
       continue;
     }
-    const isDigest = /^[0-9a-f]{64}$/i.test(key);
-    if (!isDigest && key.length < minApiKeyLength) {
+    if (!isDigest(key) && key.length < minApiKeyLength) {
       refuse(`the key is shorter than ${minApiKeyLength} characters; use a longer one`);
       continue;
     }
-    const digest = isDigest ? key.toLowerCase() : sha256OfKey(key);
+    const digest = isDigest(key) ? key.toLowerCase() : sha256OfKey(key);
     const earlier = lineOf.get(digest);
     if (earlier !== undefined) {
       refuse(`the key stands in line ${earlier} already; keep one of them`);
       continue;
     }
-    const named = list === undefined ? defaultScopes : readScopes(list, refuse);
+    const scopes = list === undefined ? defaultScopes : readScopes(list, refuse);
     lineOf.set(digest, number);
-    // Whoever may call may see what there is to call.
-    if (named !== undefined) principals.set(digest, principalOf(digest, [...named, "models"]));
+    if (scopes !== undefined) lines.push({ digest, scopes });
   }
   if (problems.length > 0) throw new KeyFileError(problems.join("\n"));
-  return principals;
+  return lines;
+}
+
+/** The file with every key replaced by its SHA-256, all else as it was. Throws KeyFileError for a file that could not be used. */
+export function lockKeyFile(text: string, name: string): { readonly text: string; readonly locked: number } {
+  readKeyLines(text, name);
+  let locked = 0;
+  const out = text.split(/(\r\n|\n|\r)/).map((line) => {
+    const [key = ""] = wordsOf(line.replace(/^\uFEFF/, ""));
+    if (key === "" || isDigest(key)) return line;
+    locked++;
+    return line.replace(key, () => sha256OfKey(key));
+  });
+  return { text: out.join(""), locked };
+}
+
+function linesOf(text: string): string[] {
+  return text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
+}
+
+/** Without the comment. */
+function wordsOf(line: string): string[] {
+  return line
+    .replace(/(?:^|\s)#.*$/, "")
+    .trim()
+    .split(/\s+/);
+}
+
+function isDigest(word: string): boolean {
+  return /^[0-9a-f]{64}$/i.test(word);
 }
 
 /** The word is not repeated: on a line whose parts are swapped it is the key. */

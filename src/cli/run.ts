@@ -6,13 +6,14 @@ import { exitCodes, StartError } from "../core/start-error.ts";
 import { version } from "../version.ts";
 import { type Command, describeCommand, readArguments, UsageError } from "./command.ts";
 import { configCommands } from "./config.ts";
+import { keyCommands } from "./keys.ts";
 import { migrate } from "./migrate.ts";
 import { models } from "./models.ts";
 import { serve } from "./serve.ts";
 import { sim } from "./sim.ts";
 import { paint, processTerminal, type Terminal, table } from "./terminal.ts";
 
-const commands: readonly Command[] = [serve, sim, ...configCommands, models, migrate];
+const commands: readonly Command[] = [serve, sim, ...keyCommands, ...configCommands, models, migrate];
 
 /** Gives the exit code. Never throws. */
 export async function run(words: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {

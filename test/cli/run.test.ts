@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { run } from "../../src/cli/run.ts";
-import { explainListenFailure } from "../../src/cli/serve.ts";
+import { explainListenFailure } from "../../src/cli/explain-listen-failure.ts";
 import { version } from "../../src/version.ts";
 import { temporaryDirectory } from "../config/temporary.ts";
 
@@ -55,7 +55,7 @@ describe("help", () => {
 describe("wrong arguments are exit code 64, with what was meant", () => {
   test.each([
     ["srve", 'unknown command "srve"; did you mean "serve"?'],
-    ["frobnicate", 'unknown command "frobnicate"; there are serve, sim, config, models'],
+    ["frobnicate", 'unknown command "frobnicate"; there are serve, sim, keys, config, models'],
     ["serve --prot 1", 'unknown option --prot; did you mean "--port"?'],
     ["--prot 1", 'unknown option --prot; did you mean "--port"?'],
     ["serve -p 1", "unknown option -p"],
