@@ -15,13 +15,16 @@ import { readModelTraits } from "./config/model-traits.ts";
 import { ConfigError, type Problem } from "./config/problem.ts";
 import type { Config, ProviderConfig, ServerConfig } from "./config/schema.ts";
 import { systemClock } from "./core/clock.ts";
+import type { ConnectionSource } from "./core/connection-source.ts";
 import { GatewayError } from "./core/error.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
 import type { Secret } from "./core/secret.ts";
+import type { SignatureStore } from "./core/signature-store.ts";
 import { StartError } from "./core/start-error.ts";
 import type { Stores } from "./core/stores.ts";
+import type { SharedService, WorkerLink } from "./core/worker-link.ts";
 import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
 import { keepFirstRows } from "./ledger/keep-first-rows.ts";
@@ -57,17 +60,25 @@ import { createAdminHandler } from "./server/admin-handler.ts";
 import { createCors } from "./server/cors.ts";
 import { createHealthHandler } from "./server/health-handler.ts";
 import type { ServerLimits } from "./server/limits.ts";
-import { createServer } from "./server/server.ts";
+import { createServer, type StopOptions } from "./server/server.ts";
 import { createSimProvider } from "./sim/provider.ts";
 import { chooseEngine, createStores } from "./stores/create-stores.ts";
 import { createMemorySignatures } from "./stores/memory-signatures.ts";
 import { type DatabasePlace, migrateDatabase, pendingMigrations } from "./stores/open-database.ts";
+import { createSharedSignatures, serveSignatures } from "./stores/shared-signatures.ts";
 import { version } from "./version.ts";
 
 export interface AppOptions {
   readonly config: Config;
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
+  /** Where this process is one of several workers: what they share, and where its connections come from. */
+  readonly workers?: WorkerSeat | undefined;
+}
+
+export interface WorkerSeat {
+  readonly link: WorkerLink;
+  readonly sources: Readonly<Record<"data" | "admin", ConnectionSource>>;
 }
 
 export interface FoundProvider {
@@ -86,7 +97,7 @@ export interface RunningApp {
   /** The first administrator's key, where this start made one: shown once, never logged. */
   readonly firstKey: Secret | undefined;
   /** Drains and closes everything; a second call hurries the first. */
-  stop(): Promise<void>;
+  stop(options?: StopOptions): Promise<void>;
 }
 
 /** What configuration may name without configuring it: the vendors' table, and what the environment enables. */
@@ -98,7 +109,7 @@ export function knownNames(env: NodeJS.ProcessEnv): KnownNames {
 }
 
 /** Throws ConfigError for what must not start, and Node's error where an address cannot be had. */
-export async function startApp({ config, env, log }: AppOptions): Promise<RunningApp> {
+export async function startApp({ config, env, log, workers }: AppOptions): Promise<RunningApp> {
   checkBind(config);
   const { server: serverConfig } = config;
   const clock = systemClock;
@@ -143,6 +154,13 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     router,
     ledger: books.ledger,
     prices,
+    idempotency: {
+      store: stores.idempotency,
+      clock,
+      log,
+      keepMs: config.idempotency.keep_seconds * 1_000,
+      maxAnswerBytes: config.idempotency.max_answer_bytes,
+    },
     chargePolicy: config.ledger.charge_policy,
     onDisconnect: (provider) => config.providers[provider]?.on_disconnect ?? "estimate",
     drain: drainBounds(config),
@@ -152,12 +170,7 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     node: serverConfig.node ?? "",
     tokenizers: createOpenAiTokenizers(),
     relay: config.facade.relay,
-    signatures: createMemorySignatures({
-      maxBytes: config.signatures.max_bytes,
-      maxCallBytes: config.signatures.max_call_bytes,
-      ttlMs: config.signatures.ttl_seconds * 1_000,
-      clock,
-    }),
+    signatures: workers === undefined ? openSignatures(config) : createSharedSignatures(workers.link),
   });
   const starter = createCallStarter({ clock, maxTimeoutMs: serverConfig.max_timeout_seconds * 1_000 });
   const health = new HealthTable();
@@ -185,11 +198,12 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
   const tls = readTls(serverConfig);
   const adminServices = createAdminServices(stores, people);
   const server = createServer({
-    data: { handler: createDataHandler(serverConfig, health, rpc), ...serverConfig.listen, tls },
+    data: { handler: createDataHandler(serverConfig, health, rpc), ...serverConfig.listen, tls, source: workers?.sources.data },
     admin: {
       handler: createAdminHandler({ ...rpcOptions, readiness, admin: { services: adminServices, access, audit: stores.audit, clock } }),
       ...serverConfig.listen_admin,
       tls,
+      source: workers?.sources.admin,
     },
     limits: serverLimits(serverConfig),
     inboundHeaders,
@@ -232,8 +246,8 @@ export async function startApp({ config, env, log }: AppOptions): Promise<Runnin
     localServers: found.map(({ name }) => name),
     authEnabled: access.enabled,
     firstKey: people.firstKey,
-    async stop() {
-      await server.stop();
+    async stop(options) {
+      await server.stop(options);
       await operations.drains?.close(Math.min(drainBounds(config).maxMs, serverConfig.drain_seconds * 1_000));
       shutdown.abort();
       clearInterval(refreshing);
@@ -281,6 +295,20 @@ function createAdminServices(stores: Stores, { administration, forgetTenant }: O
 /** The issuer's hosts stand in the configuration in so many words; where else it keeps its keys must be public. */
 function issuerOrigins({ auth: { oidc_issuer: issuer, oidc_jwks_url: keys } }: Config): ReadonlySet<string> {
   return new Set([issuer, keys].flatMap((url) => (url === undefined ? [] : [new URL(url).origin])));
+}
+
+/** What workers share in the memory of their primary process. */
+export function createSharedServices(config: Config): readonly SharedService[] {
+  return [serveSignatures(openSignatures(config))];
+}
+
+function openSignatures({ signatures }: Config): SignatureStore {
+  return createMemorySignatures({
+    maxBytes: signatures.max_bytes,
+    maxCallBytes: signatures.max_call_bytes,
+    ttlMs: signatures.ttl_seconds * 1_000,
+    clock: systemClock,
+  });
 }
 
 /** The stores that configuration asks for: of the gateway, and of commands that change records without it. */

@@ -8,9 +8,11 @@ export interface BannerFacts {
   /** Whether `buf curl` can ask the server for its schema. */
   readonly reflection: boolean;
   readonly discovery: boolean;
+  /** Processes that serve; 1 where it is left out. */
+  readonly workers?: number;
 }
 
-export function banner({ version, app, reflection, discovery }: BannerFacts, terminal: Pick<Terminal, "color">): string {
+export function banner({ version, app, reflection, discovery, workers = 1 }: BannerFacts, terminal: Pick<Terminal, "color">): string {
   const title = (text: string) => paint("bold", text, terminal);
   const ports = [
     ["  data ", app.dataUrl, paint("dim", "gRPC, gRPC-Web, Connect; OpenAI, Anthropic and Google over HTTP", terminal)],
@@ -18,7 +20,7 @@ export function banner({ version, app, reflection, discovery }: BannerFacts, ter
   ];
   const providers = app.providers.map(({ name, note, models }) => [`  ${name}`, models === 1 ? "1 model" : `${models} models`, note]);
   const lines = [
-    title(`dragoman ${version}`),
+    title(workers === 1 ? `dragoman ${version}` : `dragoman ${version}, ${workers} workers`),
     table(ports),
     "",
     title("providers"),

@@ -47,3 +47,11 @@ export function waitForSignal({ stop, log }: StopOptions): Promise<void> {
     process.on("SIGINT", onSignal);
   });
 }
+
+/** Signals that would end the process, and here do nothing but say so. A terminal that goes away still ends it. */
+export function ignoreSignals(reasons: Partial<Record<NodeJS.Signals, string>>, log: Logger): void {
+  for (const [signal, reason] of Object.entries(reasons)) {
+    if (signal === "SIGHUP" && process.stdin.isTTY) continue;
+    process.on(signal, () => log.warn("a signal is ignored", { signal, reason }));
+  }
+}

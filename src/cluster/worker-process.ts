@@ -2,7 +2,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Socket } from "node:net";
 import { Channel } from "./channel.ts";
-import { type HandedConnection, type PortName, placeVariable, type StopMode, topics, type WorkerPlace, writePlace } from "./worker-place.ts";
+import {
+  type HandedConnection,
+  type PortName,
+  placeVariable,
+  type StopMode,
+  topics,
+  type WorkerPlace,
+  writePlace,
+} from "./worker-place.ts";
 
 export interface WorkerEnd {
   readonly code: number | null;
@@ -43,7 +51,7 @@ function wrapChild(child: ChildProcess, worker: number): WorkerProcess {
   const ended = new Promise<WorkerEnd>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
     // It could not be started at all, or the pipe broke; where it lives it is of no use any more.
-    child.once("error", () => {
+    child.on("error", () => {
       if (child.pid === undefined) resolve({ code: null, signal: null });
       else child.kill("SIGKILL");
     });

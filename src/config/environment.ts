@@ -14,6 +14,7 @@ export interface ConfigFlags {
   readonly admin_host?: string | undefined;
   readonly admin_port?: string | undefined;
   readonly log_level?: string | undefined;
+  readonly workers?: string | undefined;
 }
 
 /** Variables that set one field. Empty ones count as unset, but for the key: an empty key must not switch auth off. */
@@ -55,6 +56,8 @@ export function applyFlags(tree: ConfigMap, flags: ConfigFlags, cwd: string, pro
   let result = tree;
   if (flags.log_level !== undefined)
     result = set(result, ["log_level"], treeOf(flags.log_level.toLowerCase(), { source: "--log-level" }, cwd, true));
+  if (flags.workers !== undefined)
+    result = set(result, ["server", "workers"], treeOf(flags.workers.toLowerCase(), { source: "--workers" }, cwd, true));
   const host = { source: "--host", text: flags.host };
   result = applyAddress(result, { field: "listen", host, port: { source: "--port", text: flags.port } }, cwd, problems);
   const adminHost = { source: "--admin-host", text: flags.admin_host };

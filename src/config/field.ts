@@ -123,3 +123,14 @@ export const addressRange = z.string().refine(isAddressOrRange, "is no address a
 export const tenantName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_.-]{0,63}$/, "is not a name; use up to 64 lower-case letters, digits, dots, dashes and underscores");
+
+const mostWorkers = 256;
+
+/** How many processes: a whole number, or `auto`. */
+export const workerCount = z.union([z.string(), z.number()]).transform((value, context): number | "auto" => {
+  const count = Number(value);
+  if (value === "auto") return value;
+  if (Number.isInteger(count) && count >= 1 && count <= mostWorkers) return count;
+  context.addIssue({ code: "custom", message: `is no number of workers; write 1 to ${mostWorkers}, or auto for one per core` });
+  return z.NEVER;
+});

@@ -42,8 +42,9 @@ export function loadConfig({ file, flags = {}, env, cwd, known }: LoadOptions): 
   if (known !== undefined) problems.push(...crossCheck(tree, known).filter(isNew));
   if (data !== undefined) problems.push(...checkPorts(data), ...checkFiles(data, tree));
   if (problems.length > 0 || data === undefined) throw new ConfigError(inReadingOrder(problems));
-  // Who names a directory, or wants keys and has none in the configuration, wants files in it; others are left none.
-  const wantsFiles = nodeAt(tree, ["data_dir"]) !== undefined || (data.auth.enabled && !hasWayIn(data.auth));
+  // Who names a directory, wants keys and has none in the configuration, or runs workers that share records, wants files;
+  // others are left none.
+  const wantsFiles = nodeAt(tree, ["data_dir"]) !== undefined || (data.auth.enabled && !hasWayIn(data.auth)) || data.server.workers !== 1;
   const named = wantsFiles && data.stores.database_url === undefined;
   const stores = data.stores.engine === "auto" && named ? { ...data.stores, engine: "sqlite" as const } : data.stores;
   return freeze({ ...data, stores, data_dir: resolve(cwd, data.data_dir) });
@@ -81,11 +82,14 @@ function adapt(node: ConfigNode, expected: string): ConfigNode["value"] | undefi
   return items.map((item) => ({ ...node, value: /^\d+$/.test(item.trim()) ? Number(item) : item.trim() }));
 }
 
-function checkPorts({ server, auth }: Config): Problem[] {
+function checkPorts({ server, auth, stores }: Config): Problem[] {
   const problems: Problem[] = [];
   const { listen, listen_admin: admin } = server;
   if (listen.port !== 0 && listen.port === admin.port && listen.host === admin.host) {
     problems.push({ path: ["server", "listen_admin"], message: "is the same address as server.listen; give the admin port another one" });
+  }
+  if (server.workers !== 1 && stores.engine === "memory") {
+    problems.push({ path: ["stores", "engine"], message: "is memory, which workers do not share; use sqlite or postgres, or one worker" });
   }
   if (Object.keys(auth.mtls).length > 0 && server.tls?.client_ca_file === undefined) {
     problems.push({ path: ["auth", "mtls"], message: "needs server.tls.client_ca_file: without it nobody is asked for a certificate" });

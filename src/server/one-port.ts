@@ -14,6 +14,7 @@ import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
+import type { ConnectionSource } from "../core/connection-source.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import { limitSession, spread } from "./h2-session.ts";
@@ -33,12 +34,23 @@ export interface OnePortOptions {
   readonly handler: NodeHandler;
   readonly limits: ServerLimits;
   readonly tls?: TlsFiles | undefined;
+  /** Where connections come from if another process has bound the port. */
+  readonly source?: ConnectionSource | undefined;
   readonly log: Logger;
 }
 
 export interface OnePort {
-  /** Resolves with the bound address, so that port 0 can be asked for. Rejects with Node's error (EADDRINUSE, EACCES). */
+  /**
+   * Resolves with the bound address, so that port 0 can be asked for. Rejects with Node's error (EADDRINUSE, EACCES). With a
+   * source host and port are its own.
+   */
   listen(host: string, port: number): Promise<net.AddressInfo>;
+  /**
+   * Stops accepting, while others accept for this port; clients are asked to take their next request elsewhere (GOAWAY,
+   * `Connection: close`), and what they send nevertheless is served. Before close(), so that no request meets a closing
+   * connection.
+   */
+  retire(): Promise<void>;
   /** Stops accepting, sends GOAWAY, closes idle connections. Resolves when the last running exchange has ended. */
   close(): Promise<void>;
   /** Cuts every connection. */
@@ -47,13 +59,18 @@ export interface OnePort {
 
 /** The first line of the HTTP/2 preface (RFC 9113 section 3.4); no HTTP/1.1 request can begin with it. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n");
+/** A GOAWAY that refuses no stream: the client learns that it should go before it has to (RFC 9113 section 6.8). */
+const anyStream = 2 ** 31 - 1;
 /** Header lists are measured by HPACK with 32 bytes per field more (RFC 9113 section 10.5.1). */
 const hpackFieldBytes = 32;
 /** Beyond the limits there is room for a refusal in words; beyond this room the stream is reset. */
 const roomForRefusal = 28;
 
-export function createOnePort({ handler, limits, tls: files, log }: OnePortOptions): OnePort {
+export function createOnePort({ handler, limits, tls: files, source, log }: OnePortOptions): OnePort {
   let closing = false;
+  let retired = false;
+  /** Called when the last connection ends. */
+  let onEmpty = (): void => {};
   const sockets = new Set<net.Socket>();
   const perAddress = new Map<string, number>();
   const sessions = new Set<http2.ServerHttp2Session>();
@@ -70,19 +87,31 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
   listener.on("connection", track);
 
   return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
+    listen(host, port) {
+      if (source !== undefined) {
+        source.open(takeOver);
+        return Promise.resolve(source.address);
+      }
+      return new Promise((resolve, reject) => {
         listener.once("error", reject);
         listener.listen(port, host, () => {
           listener.off("error", reject);
           listener.on("error", (error) => log.warn("a connection could not be accepted", { error: error.message }));
           resolve(listener.address() as net.AddressInfo);
         });
-      }),
+      });
+    },
+
+    async retire() {
+      retired = true;
+      await source?.close();
+      for (const session of sessions) session.goaway(http2.constants.NGHTTP2_NO_ERROR, anyStream);
+    },
 
     async close() {
       closing = true;
-      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      const closed =
+        source === undefined ? new Promise<void>((resolve) => listener.close(() => resolve())) : source.close().then(untilEmpty);
       for (const session of sessions) session.close();
       h1.closeIdleConnections();
       // A connection that was busy when closing began turns idle later.
@@ -110,7 +139,7 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
       },
       (request, response) => {
         answers.set(request.socket, response);
-        if (closing || aged.has(request.socket)) response.shouldKeepAlive = false; // answers with Connection: close
+        if (closing || retired || aged.has(request.socket)) response.shouldKeepAlive = false; // answers with Connection: close
         handler(request, response);
       },
     );
@@ -170,6 +199,24 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
     return server;
   }
 
+  /** What the listener does with what it accepts itself. */
+  function takeOver(socket: net.Socket): void {
+    if (sockets.size >= limits.connections) {
+      socket.destroy();
+      return;
+    }
+    if (files === undefined) socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    listener.emit("connection", socket);
+  }
+
+  function untilEmpty(): Promise<void> {
+    return new Promise((resolve) => {
+      onEmpty = resolve;
+      if (sockets.size === 0) resolve();
+    });
+  }
+
   function track(socket: net.Socket): void {
     const address = socket.remoteAddress ?? "";
     const count = (perAddress.get(address) ?? 0) + 1;
@@ -181,6 +228,7 @@ export function createOnePort({ handler, limits, tls: files, log }: OnePortOptio
     sockets.add(socket);
     socket.once("close", () => {
       sockets.delete(socket);
+      if (sockets.size === 0) onEmpty();
       const left = (perAddress.get(address) ?? 1) - 1;
       if (left === 0) perAddress.delete(address);
       else perAddress.set(address, left);

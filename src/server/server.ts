@@ -1,8 +1,10 @@
 /** The two listeners of the gateway, data and admin, and how they stop (reliability.md 4.5 P1, P2). */
 import type { AddressInfo } from "node:net";
+import type { ConnectionSource } from "../core/connection-source.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { HealthTable } from "../rpc/health-table.ts";
+import type { ExchangeCount } from "./exchange-count.ts";
 import { createGuard, type Guard } from "./guard.ts";
 import type { ServerLimits } from "./limits.ts";
 import { createOnePort, type OnePort, type TlsFiles } from "./one-port.ts";
@@ -13,6 +15,15 @@ export interface ListenerOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly tls?: TlsFiles | undefined;
+  /** Told of every exchange as it begins; absent: nobody is. */
+  readonly count?: ExchangeCount | undefined;
+  /** Where connections come from if another process has bound the port. */
+  readonly source?: ConnectionSource | undefined;
+}
+
+export interface StopOptions {
+  /** Whether other processes serve the ports on: then nothing says "draining", and no client meets a closed port. */
+  readonly replaced?: boolean;
 }
 
 export interface ServerOptions {
@@ -45,7 +56,7 @@ export interface Server {
    * Readiness goes off while the data port still accepts; then GOAWAY, and running exchanges finish; what is left after
    * the grace is ended and cut. The admin port answers to the end. A second call skips the waiting (at most 3 s in all).
    */
-  stop(): Promise<void>;
+  stop(options?: StopOptions): Promise<void>;
 }
 
 /** From the end of the calls to the cut: time for last words. */
@@ -75,22 +86,24 @@ export function createServer(options: ServerOptions): Server {
       }
     },
 
-    stop() {
-      if (stopping === undefined) stopping = stop();
+    stop(how = {}) {
+      if (stopping === undefined) stopping = stop(how);
       else hurry.abort();
       return stopping;
     },
   };
 
-  function open({ handler, tls }: ListenerOptions): Listener {
-    const guard = createGuard({ handler, limits: options.limits, inboundHeaders: options.inboundHeaders, log });
-    return { guard, port: createOnePort({ handler: guard.handler, limits: options.limits, tls, log }) };
+  function open({ handler, tls, source, count }: ListenerOptions): Listener {
+    const guard = createGuard({ handler, limits: options.limits, inboundHeaders: options.inboundHeaders, count, log });
+    return { guard, port: createOnePort({ handler: guard.handler, limits: options.limits, tls, source, log }) };
   }
 
-  async function stop(): Promise<void> {
-    health.drain();
+  async function stop({ replaced = false }: StopOptions): Promise<void> {
+    if (replaced) await Promise.all([data.port.retire(), admin?.port.retire()]);
+    else health.drain();
     log.info("draining", { notice_ms: drain.noticeMs, grace_ms: drain.graceMs });
     await sleep(drain.noticeMs, hurry.signal);
+    if (replaced) health.drain(); // ends what watches
     const closed = data.port.close();
     if (!(await fallsQuiet(data, closed, drain.graceMs, hurry.signal))) {
       log.warn("the drain time is over; cutting what still runs", { running: data.guard.running() });

@@ -38,6 +38,8 @@ const listed: ReadonlySet<string> = new Set([
     "version",
     "node_version",
     "node",
+    "worker",
+    "worker_pid",
     "pid",
     "signal",
     "exit_code",
