@@ -3,6 +3,7 @@ import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts"
 import type { Call, ClientWire, Operation } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import type { RunningCall } from "../core/incoming.ts";
+import { pathTemplateOf } from "../core/path-template.ts";
 import type { Exchange } from "./endpoint.ts";
 import { headerOf } from "./exchange.ts";
 import { inWordsOf, sendError } from "./send-error.ts";
@@ -14,6 +15,7 @@ export interface CallFacts {
   readonly attribution?: Attribution | undefined;
   readonly options?: CallOptions | undefined;
   readonly wire?: ClientWire | undefined;
+  readonly part?: number | undefined;
   /** Stops the call beside the client's own leaving; its reason is a GatewayError. */
   readonly stop?: AbortSignal | undefined;
   clientPath(path: string): string;
@@ -37,6 +39,7 @@ export function beginCall(exchange: Exchange, { stop, ...facts }: CallFacts): Ru
   return options.starter.start({
     ...facts,
     surface: surface.name,
+    path: pathTemplateOf(request),
     principal,
     clientSignal: stop === undefined ? clientSignal : AbortSignal.any([clientSignal, stop]),
     header: (name) => headerOf(request, name),
@@ -46,6 +49,8 @@ export function beginCall(exchange: Exchange, { stop, ...facts }: CallFacts): Ru
 /** Answers with a failure, where nothing has been sent. */
 export function failCall({ response, surface, options }: Exchange, call: Call, thrown: unknown, clientPath: CallFacts["clientPath"]): void {
   const error = inWordsOf(GatewayError.from(thrown), clientPath);
+  // What the pipeline has settled, it has counted.
+  if (error.settled === undefined) options.metrics?.refused(error);
   if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
   sendError(response, surface, error, call);
 }

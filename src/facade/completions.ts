@@ -1,6 +1,6 @@
 /** POST /v1/completions: OpenAI's older API, and chat requests that clients send here too (surfaces.md C3). */
 
-import type { CompleteResponse } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { CompleteResponse, Started } from "../../gen/dragoman/v1/generate_pb.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
 import {
   type CompletionRequests,
@@ -9,6 +9,7 @@ import {
   openAiCompletionsDialect,
   readCompletionRequests,
 } from "../codecs/openai-completions/index.ts";
+import type { Call } from "../core/call.ts";
 import type { Dialect, DialectRequest } from "../core/dialect.ts";
 import { GatewayError } from "../core/error.ts";
 import type { RunningCall } from "../core/incoming.ts";
@@ -42,7 +43,7 @@ async function answerPrompts(exchange: Exchange, requests: CompletionRequests): 
   const stop = new AbortController();
   const calls: PromptCall[] = [];
   try {
-    for (const read of each) calls.push({ read, ...beginPrompt(exchange, read, stop.signal) });
+    for (const [part, read] of each.entries()) calls.push({ read, ...beginPrompt(exchange, read, part, stop.signal) });
     const [first] = calls;
     if (first === undefined) throw new Error("there is no prompt");
     try {
@@ -52,13 +53,14 @@ async function answerPrompts(exchange: Exchange, requests: CompletionRequests): 
         { ...first.call, translation: calls.flatMap(({ call }) => call.translation) },
         surface,
         answers[0]?.started,
+        options.clock.now(),
       );
       const joined = joinCompletions(answers, requests);
       sendJson(
         response,
         200,
         { ...headers, ...costHeader(...answers.map(({ settled }) => settled)) },
-        dialect.writeResponse(joined, newAnswerFacts(options.clock.wall()), answer),
+        dialect.writeResponse(joined, { ...newAnswerFacts(options.clock.wall()), ...repeatableId(first.call, joined.started) }, answer),
       );
     } catch (thrown) {
       failCall(exchange, first.call, thrown, (path) => clientPathOf(answer, path));
@@ -68,10 +70,15 @@ async function answerPrompts(exchange: Exchange, requests: CompletionRequests): 
   }
 }
 
-function beginPrompt(exchange: Exchange, read: DialectRequest, stop: AbortSignal): RunningCall {
+function beginPrompt(exchange: Exchange, read: DialectRequest, part: number, stop: AbortSignal): RunningCall {
   const { attribution, options } = read.generate;
   const clientPath = (path: string) => clientPathOf(read, path);
-  return beginCall(exchange, { operation: "complete", dialect: dialect.name, attribution, options, stop, clientPath });
+  return beginCall(exchange, { operation: "complete", dialect: dialect.name, attribution, options, part, stop, clientPath });
+}
+
+/** As of a single prompt: an answer that can be repeated has the id of its first generation. */
+function repeatableId({ options }: Call, started: Started | undefined): { generationId?: string } {
+  return started === undefined || (options?.idempotencyKey ?? "") === "" ? {} : { generationId: started.generationId };
 }
 
 function clientPathOf(read: DialectRequest, path: string): string {

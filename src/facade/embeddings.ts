@@ -16,8 +16,8 @@ export function answerEmbeddings<Rendering>(dialect: EmbedDialect<Rendering>): A
     await withCall(exchange, { ...facts, clientPath: dialect.clientPath }, async (call) => {
       const answer = await options.operations.embed(embed, call);
       nameClientPaths(call, dialect.clientPath);
-      const served = { provider: answer.provider, usedFallback: answer.usedFallback, node: answer.target };
-      const headers = { ...servingHeaders(call, surface, served), ...costHeader(answer.settled) };
+      const served = { provider: answer.provider, usedFallback: answer.usedFallback, node: answer.target, replayed: answer.replayed };
+      const headers = { ...servingHeaders(call, surface, served, options.clock.now()), ...costHeader(answer.settled) };
       sendJson(response, 200, headers, dialect.writeResponse(answer, rendering));
     });
   };

@@ -33,6 +33,9 @@ export interface GenerateObserver {
   fail(error: GatewayError): Promise<void>;
 }
 
+/** Facts of one answer, until it is known whether an earlier call made it. */
+export type OwnAnswerFacts = { -readonly [Fact in keyof AnswerFacts]: AnswerFacts[Fact] };
+
 /** One generation: what the client asked for, and what is run for it. */
 export interface Generation {
   readonly dialect: Dialect;
@@ -44,7 +47,7 @@ export interface Generation {
   readonly streams: boolean;
   /** The client's body, where a provider may send it as it is. */
   readonly body?: JsonValue;
-  readonly answerFacts: AnswerFacts;
+  readonly answerFacts: OwnAnswerFacts;
   readonly observer?: GenerateObserver | undefined;
 }
 
@@ -69,7 +72,7 @@ export function requestFacts({ request, params, query }: Exchange, stream?: bool
 }
 
 /** Facts of an answer that begins now. */
-export function newAnswerFacts(wall: number): AnswerFacts {
+export function newAnswerFacts(wall: number): OwnAnswerFacts {
   return { generationId: ulid(wall), created: Math.floor(wall / 1_000) };
 }
 
@@ -101,25 +104,35 @@ async function buffer({ response, surface, options }: Exchange, generation: Gene
   const { dialect, read, request = read.generate, answerFacts, observer } = generation;
   const { response: answer, raw } = await options.operations.complete(request, call);
   nameClientPaths(call, (path) => clientPathOf(generation, path));
+  nameAnswer(answerFacts, answer.started, call);
   const body = raw ?? dialect.writeResponse(answer, answerFacts, read);
-  if (typeof body === "string") await observer?.keep(body, answer);
-  sendJson(response, 200, { ...servingHeaders(call, surface, answer.started), ...costHeader(answer.settled) }, body);
+  // What is replayed was kept when it was made.
+  if (typeof body === "string" && answer.started?.replayed !== true) await observer?.keep(body, answer);
+  sendJson(response, 200, { ...servingHeaders(call, surface, answer.started, options.clock.now()), ...costHeader(answer.settled) }, body);
 }
 
 /** Status and headers wait for the first batch, which comes at the commit point; after it a failure is a record. */
-async function stream(exchange: Exchange, generation: Generation, writer: EventWriter, call: Call): Promise<void> {
+async function stream(exchange: Exchange, generation: Generation, firstWriter: EventWriter, call: Call): Promise<void> {
   const { response, surface, options } = exchange;
-  const { read, request = read.generate, observer } = generation;
+  const { dialect, read, request = read.generate, answerFacts } = generation;
   const pump = new Pump(response, call.signal);
+  let writer = firstWriter;
+  let { observer } = generation;
   let relayed = false;
   try {
     for await (const batch of options.operations.generate(request, call)) {
+      if (!response.headersSent) {
+        const started = startedOf(batch);
+        // What is replayed was kept when it was made.
+        if (started?.replayed) observer = undefined;
+        if (nameAnswer(answerFacts, started, call)) writer = dialect.eventWriter(read, answerFacts);
+      }
       const seen = observer?.see(batch);
       if (seen !== undefined) await seen;
       if (!response.headersSent) {
         relayed = batch.raw !== undefined;
         nameClientPaths(call, (path) => clientPathOf(generation, path));
-        const headers = servingHeaders(call, surface, startedOf(batch));
+        const headers = servingHeaders(call, surface, startedOf(batch), options.clock.now());
         response.writeHead(200, { ...headers, ...streamHeaders, "content-type": writer.contentType ?? eventStream });
       }
       // What the upstream sent is the answer then; `settled`, which is the gateway's own, comes without.
@@ -135,6 +148,17 @@ async function stream(exchange: Exchange, generation: Generation, writer: EventW
     await observer?.fail(error);
     pump.end(writer.error(inWordsOf(error, (path) => clientPathOf(generation, path))));
   }
+}
+
+/**
+ * The id of an answer that can be repeated is that of its generation, so that every repeat has the same. False where the
+ * answer keeps its own.
+ */
+function nameAnswer(facts: OwnAnswerFacts, started: Started | undefined, { options }: Call): boolean {
+  if (started === undefined || options === undefined || options.idempotencyKey === "") return false;
+  facts.generationId = started.generationId;
+  if (started.createdAt !== undefined) facts.created = Number(started.createdAt.seconds);
+  return true;
 }
 
 const eventStream = "text/event-stream; charset=utf-8";

@@ -27,18 +27,21 @@ export function callHeaders({ requestId, clientRequestId }: CallIds, surface: Su
   return headers;
 }
 
-/** Known at the commit point. */
+/** Known at the commit point; `now` is the monotonic clock's. */
 export function servingHeaders(
   call: Call,
   surface: Surface,
-  started: Pick<Started, "provider" | "usedFallback" | "node"> | undefined,
+  started: (Pick<Started, "provider" | "usedFallback" | "node"> & Partial<Pick<Started, "replayed">>) | undefined,
+  now: number,
 ): HeaderMap {
   const headers = callHeaders(call, surface);
   if (started !== undefined) {
     headers["x-dragoman-provider"] = headerSafe(started.provider);
     headers["x-dragoman-node"] = headerSafe(started.node);
     headers["x-dragoman-used-fallback"] = String(started.usedFallback);
+    if (started.replayed) headers["idempotent-replayed"] = "true";
   }
+  headers["server-timing"] = writeServerTiming(call, now);
   const translation = writeTranslationHeader(call.translation);
   if (translation !== "") headers["x-dragoman-translation"] = translation;
   return headers;
@@ -52,6 +55,18 @@ export function costHeader(...calls: readonly (Settled | undefined)[]): HeaderMa
     sum += settled.costNanoUsd;
   }
   return { "x-dragoman-cost-usd": writeDollars(sum) };
+}
+
+/**
+ * Where the time went until the answer's head, in milliseconds (https://www.w3.org/TR/server-timing/): all of it, what
+ * providers took, and the rest. Of a stream that is the time to its first content.
+ */
+function writeServerTiming({ startedAt, attempts }: Call, now: number): string {
+  const total = Math.max(0, now - startedAt);
+  // An attempt that still streams has no duration yet.
+  const spent = attempts.reduce((sum, { durationMs, firstContentMs = 0 }) => sum + (durationMs === 0 ? firstContentMs : durationMs), 0);
+  const provider = Math.min(total, spent);
+  return `total;dur=${total.toFixed(1)}, provider;dur=${provider.toFixed(1)}, gateway;dur=${(total - provider).toFixed(1)}`;
 }
 
 /** What tells a client, and the SDK it uses, how to go on after a failure. */

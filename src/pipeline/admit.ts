@@ -36,6 +36,14 @@ export class Admission {
     return sum;
   }
 
+  /** The places that are taken, with the model's name at its first target. */
+  *places(): Generator<{ readonly model: string; readonly role: string; readonly count: number }> {
+    for (const [place, count] of this.#inside) {
+      const space = place.indexOf(" ");
+      yield { model: place.slice(space + 1), role: place.slice(0, space), count };
+    }
+  }
+
   /**
    * The call with its targets, and the function that gives its place back (the first time counts). Throws GatewayError:
    * forbidden, policy_not_found, unsupported, model_not_found, queue_full.
@@ -44,6 +52,7 @@ export class Admission {
     requireRule(call.principal, { scope: role === "embed" ? "embed" : "chat", role: "member", auditor: false });
     refuseWhatCannotBeKept(call.options, role);
     const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
+    if (call.resolved !== undefined) Object.assign(call.resolved, { model: targets[0]?.model ?? "", route });
     // Judged by what the name became, so that no other way of writing it leads there.
     requireModel(call.principal, { name: model, targets });
     const place = `${role} ${targets[0]?.model ?? model}`;
@@ -93,9 +102,6 @@ function refuseWhatCannotBeKept(options: CallOptions | undefined, role: ModelRol
   if (options.explain && role === "embed") throw new GatewayError("unsupported", "embeddings have no plan; leave options.explain out");
   if (options.policy !== "") throw new GatewayError("policy_not_found", `there is no policy with the key "${options.policy}"`);
   if (options.resumable) throw new GatewayError("unsupported", "resumable streams are not available; leave options.resumable out");
-  if (options.idempotencyKey !== "") {
-    throw new GatewayError("unsupported", "idempotent replay is not available; leave options.idempotency_key out");
-  }
 }
 
 /** The request with what headers said. */

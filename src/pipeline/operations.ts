@@ -1,8 +1,8 @@
 /**
  * What runs for every operation, in order. Read this first.
  *
- *   Generate, Complete   observe -> admit -> signatures -> attempt   (Complete folds the same events)
- *   Embed                observe -> admit -> attempt
+ *   Generate, Complete   observe -> idempotency -> admit -> signatures -> attempt   (Complete folds the same events)
+ *   Embed                observe -> idempotency -> admit -> attempt
  *   CountTokens          observe -> admit -> count
  *   ListModels           scope -> list
  */
@@ -31,6 +31,7 @@ import { attemptGenerate } from "./attempt-generate.ts";
 import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
+import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "./idempotency.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
 import { priceModels } from "./price-models.ts";
@@ -59,6 +60,7 @@ export interface PipelineOptions {
   readonly metrics?: Metrics | undefined;
   /** Absent: no price is known. */
   readonly prices?: PriceBook | undefined;
+  readonly idempotency: IdempotencyOptions;
   /** Who is charged for a failed attempt; by default success_only: nobody. */
   readonly chargePolicy?: ChargePolicy | undefined;
   /** What a client that leaves its stream leads to, by provider; by default estimate. */
@@ -81,13 +83,14 @@ export function createOperations(options: PipelineOptions): Pipeline {
     [
       observeStream(options),
       ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
+      idempotentStream(options.idempotency),
       admitStream(admission, "generate"),
       rememberSignatures(options.signatures),
     ],
     attemptGenerate({ ...options, drains }),
   );
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
-    [observeReply(options), admitReply(admission, "embed")],
+    [observeReply(options), idempotentEmbed(options.idempotency), admitReply(admission, "embed")],
     attemptEmbed(options),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(

@@ -60,7 +60,7 @@ const answerHeaders = [
 ].map((name) => `x-dragoman-${name}`);
 
 const otherAnswerHeaders = [
-  ...["x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry", "server-timing"],
+  ...["x-request-id", "request-id", "idempotent-replayed", "retry-after", "retry-after-ms", "x-should-retry", "server-timing"],
   ...["limit", "remaining", "reset"].flatMap((name) => [`x-ratelimit-${name}-requests`, `x-ratelimit-${name}-tokens`]),
 ];
 

@@ -16,6 +16,7 @@ import { createCallStarter } from "../../src/pipeline/call-starter.ts";
 import { createOperations } from "../../src/pipeline/operations.ts";
 import { createRouter } from "../../src/routing/router.ts";
 import { createMemorySignatures } from "../../src/stores/memory-signatures.ts";
+import { MemoryIdempotency } from "./memory-idempotency.ts";
 
 type Generate = (call: AttemptCall) => AsyncIterable<EventBatch>;
 
@@ -52,6 +53,13 @@ function harness(models: Record<string, Generate>, { maxQueue = 10 } = {}) {
       callEnded: (outcome) => void outcomes.push(outcome),
     },
     clock: systemClock,
+    idempotency: {
+      store: new MemoryIdempotency(),
+      clock: systemClock,
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+      keepMs: 60_000,
+      maxAnswerBytes: 1 << 20,
+    },
     retryableStatusCodes: new Set([429, 500, 503]),
     maxQueue,
     node: "",
@@ -294,10 +302,7 @@ describe("admission", () => {
     await expect(operations.complete(request(), startCall())).resolves.toBeDefined();
   });
 
-  test.each([
-    ["policy", "policy_not_found"],
-    ["idempotency-key", "unsupported"],
-  ])("what cannot be kept is refused, not ignored: %s", async (header, reason) => {
+  test.each([["policy", "policy_not_found"]])("what cannot be kept is refused, not ignored: %s", async (header, reason) => {
     const { operations } = harness({ good });
     const call = startCall({ headers: { [`x-dragoman-${header}`]: "something" } });
     expect((await failureOf(operations.complete(request(), call))).reason).toBe(reason);
