@@ -1,6 +1,6 @@
 /**
- * A real PostgreSQL server of its own for a test file: in a temporary directory, on a free loopback port, without syncing to
- * disk. The role that tests sign in with is no superuser, so row-level security holds for it.
+ * A real PostgreSQL server of its own for a test file: in a temporary directory, on a free loopback port. It does not sync to
+ * disk: what it committed survives a kill, not the loss of power. The role that tests sign in with is no superuser, so row-level security holds for it.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -54,7 +54,7 @@ export async function startPostgresServer(): Promise<PostgresServer> {
     stdio: "ignore",
   });
   const port = await freePort();
-  const settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60"];
+  const settings = ["fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60"];
   let server: ChildProcess | undefined;
   let databases = 0;
   const address = (role: string, database: string) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
@@ -71,7 +71,7 @@ export async function startPostgresServer(): Promise<PostgresServer> {
       "",
       ...settings.flatMap((setting) => ["-c", setting]),
     ];
-    server = spawn(join(binaries as string, "postgres"), words, { ...options, stdio: "ignore", detached: true });
+    server = spawn(join(binaries as string, "postgres"), words, { ...options, stdio: "ignore" });
     for (const deadline = Date.now() + startTimeoutMs; ; await sleep(30)) {
       try {
         await administer(address("admin", "postgres"), (sql) => sql`SELECT 1`);
@@ -86,15 +86,28 @@ export async function startPostgresServer(): Promise<PostgresServer> {
     const running = server;
     if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
     const exited = once(running, "exit");
-    signalAll(signal, signal === "SIGKILL");
+    if (signal === "SIGKILL") signalAll(signal);
+    else running.kill(signal);
     await exited;
     server = undefined;
   }
 
-  /** The postmaster alone, or with its children: they are one process group. */
-  function signalAll(signal: NodeJS.Signals, group: boolean): void {
+  /** The postmaster and its children: each of them leads a process group of its own. */
+  function signalAll(signal: NodeJS.Signals): void {
     const pid = server?.pid;
-    if (pid !== undefined) process.kill(group ? -pid : pid, signal);
+    if (pid === undefined) return;
+    const listed = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
+    const children = listed.map((line) => line.trim().split(/\s+/).map(Number)).filter(([, parent]) => parent === pid);
+    // The postmaster first: it starts no new ones.
+    for (const target of [pid, ...children.map(([child]) => child ?? pid)]) signalOne(target, signal);
+  }
+
+  function signalOne(pid: number, signal: NodeJS.Signals): void {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It ended by itself meanwhile.
+    }
   }
 
   async function administer<Result>(url: string, work: (sql: postgres.Sql) => Promise<Result>): Promise<Result> {
@@ -123,8 +136,8 @@ export async function startPostgresServer(): Promise<PostgresServer> {
     start,
     stop: () => end("SIGINT"),
     kill: () => end("SIGKILL"),
-    freeze: () => signalAll("SIGSTOP", true),
-    thaw: () => signalAll("SIGCONT", true),
+    freeze: () => signalAll("SIGSTOP"),
+    thaw: () => signalAll("SIGCONT"),
     async remove() {
       await end("SIGINT");
       rmSync(directory, { recursive: true, force: true });
