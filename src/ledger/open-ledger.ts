@@ -132,6 +132,7 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
       clearInterval(heartbeat);
       await shipper.close(graceMs);
       await settling;
+      await Promise.all([...estates].map(disown));
       if (own === undefined) return;
       if (await own.journal.close()) await rm(own.directory, { recursive: true, force: true });
       else await disown(own.directory);

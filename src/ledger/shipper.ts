@@ -99,9 +99,7 @@ export class Shipper {
 
   #work(): void {
     if (this.#stop.signal.aborted) return;
-    this.#working ??= this.#ship().finally(() => {
-      this.#working = undefined;
-    });
+    this.#working ??= this.#ship();
   }
 
   async #ship(): Promise<void> {
@@ -118,12 +116,14 @@ export class Shipper {
           this.#hasBacklog = false;
           await this.#readBacklog(backlog);
         } else {
-          return;
+          break;
         }
       }
     } catch (thrown) {
       if (!this.#stop.signal.aborted) this.#options.log.error("the ledger cannot ship its rows", { error: thrown });
     }
+    // At once: what is pushed from here on begins anew.
+    this.#working = undefined;
   }
 
   async #readBacklog(backlog: RowBacklog): Promise<void> {

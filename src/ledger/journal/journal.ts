@@ -187,9 +187,7 @@ export class Journal implements AttemptJournal {
   }
 
   #work(): void {
-    this.#working ??= this.#writeQueue().finally(() => {
-      this.#working = undefined;
-    });
+    if (this.#queue.length > 0 || this.#rotate) this.#working ??= this.#writeQueue();
   }
 
   async #writeQueue(): Promise<void> {
@@ -198,9 +196,11 @@ export class Journal implements AttemptJournal {
       try {
         await this.#writeGroup(group);
       } catch (thrown) {
-        if (!(await this.#recover(group, thrown))) return;
+        if (!(await this.#recover(group, thrown))) break;
       }
     }
+    // At once: what is pushed from here on begins anew.
+    this.#working = undefined;
   }
 
   #takeGroup(): Waiting[] {
@@ -250,16 +250,22 @@ export class Journal implements AttemptJournal {
     const number = this.#next++;
     const path = join(directory, segmentName(number));
     const file = await files.create(path, mode === "fsync");
-    // Sparse: it costs nothing, and the length need not be synced with every group.
-    await file.truncate(segmentBytes);
+    const segment: Segment = { number, path, file, hash: createHash("sha256"), bytes: 0, rows: 0, forgotten: 0, readAgain: 0 };
     const header = {
       version: journalVersion,
       epoch,
       number,
       previous: previous === undefined ? undefined : { bytes: previous.bytes, sha256: previous.hash.copy().digest("hex") },
     };
-    const segment: Segment = { number, path, file, hash: createHash("sha256"), bytes: 0, rows: 0, forgotten: 0, readAgain: 0 };
-    await this.#write(segment, writeRecord({ is: "header", header }));
+    try {
+      // Sparse: it costs nothing, and the length need not be synced with every group.
+      await file.truncate(segmentBytes);
+      await this.#write(segment, writeRecord({ is: "header", header }));
+    } catch (thrown) {
+      await file.close().catch(nothing);
+      await files.remove(path).catch(nothing);
+      throw thrown;
+    }
     this.#segments.push(segment);
     if (previous !== undefined) await this.#finish(previous);
     this.#dropSegments();

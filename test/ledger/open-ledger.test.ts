@@ -1,0 +1,267 @@
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { AttemptSchema } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Call } from "../../src/core/call.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import type { AttemptEnding } from "../../src/core/ledger.ts";
+import type { LedgerSettlement } from "../../src/core/ledger-row.ts";
+import { silentLog } from "../../src/core/log.ts";
+import { journalRoot, type LedgerOptions, type OpenLedger, openLedger } from "../../src/ledger/open-ledger.ts";
+import { intentOf, SpyStore, settlementOf } from "./rows.ts";
+
+let directory: string;
+let store: SpyStore;
+const ledgers: OpenLedger[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "dragoman-ledger-"));
+  store = new SpyStore();
+});
+afterEach(async () => {
+  await Promise.all(ledgers.splice(0).map((ledger) => ledger.close(0)));
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function open(options: Partial<LedgerOptions> = {}): Promise<OpenLedger> {
+  const ledger = await openLedger({
+    mode: "os",
+    journalRoot: journalRoot(directory),
+    segmentBytes: 1_048_576,
+    maxJournalBytes: 1 << 30,
+    reserveBytes: 0,
+    maxQueuedRows: 1_000,
+    store,
+    chargesFailures: false,
+    taps: [],
+    clock: systemClock,
+    log: silentLog,
+    ...options,
+  });
+  ledgers.push(ledger);
+  return ledger;
+}
+
+const endingOf = (settlement: LedgerSettlement): AttemptEnding => ({
+  call: {} as Call,
+  attempt: create(AttemptSchema, { usageId: settlement.usageId }),
+  settlement,
+  error: undefined,
+});
+
+async function runOne({ ledger }: OpenLedger): Promise<string> {
+  const { epoch: _, ...intent } = intentOf();
+  await ledger.begin(intent);
+  ledger.settle(endingOf(settlementOf(intent.usageId)));
+  return intent.usageId;
+}
+
+/** A copy of a ledger's journal, as the death of its process leaves it: with an owner that does not run. */
+function estateOf({ epoch }: OpenLedger, name = epoch): string {
+  const place = join(directory, "estate", "journal", name);
+  cpSync(join(journalRoot(directory), epoch), place, { recursive: true });
+  const owner = JSON.parse(readFileSync(join(place, "owner.json"), "utf8"));
+  writeFileSync(join(place, "owner.json"), JSON.stringify({ ...owner, startTime: "1" }));
+  return join(directory, "estate");
+}
+
+describe("a ledger with a journal", () => {
+  test("every row reaches the store once, and a clean stop leaves no file", async () => {
+    const ledger = await open();
+    const ids = await Promise.all(Array.from({ length: 50 }, () => runOne(ledger)));
+    await ledger.idle();
+    expect([...store.order].sort()).toEqual([...ids].sort());
+    expect(store.rows.get(ids[0] as string)).toMatchObject({
+      epoch: ledger.epoch,
+      state: "settled",
+      reservedNano: 12_345_678_901_234_567n,
+    });
+    await ledger.close(1_000);
+    expect(readdirSync(journalRoot(directory))).toEqual([]);
+  });
+
+  test("a second settlement has no effect and is a logged fault", async () => {
+    const errors: string[] = [];
+    const ended = vi.fn();
+    const ledger = await open({ log: { ...silentLog, error: (message) => void errors.push(message) }, taps: [{ attemptEnded: ended }] });
+    const { epoch: _, ...intent } = intentOf();
+    await ledger.ledger.begin(intent);
+    ledger.ledger.settle(endingOf(settlementOf(intent.usageId)));
+    ledger.ledger.settle(endingOf(settlementOf(intent.usageId, { outcome: "timeout" })));
+    await ledger.idle();
+    expect(store.rows.get(intent.usageId)?.outcome).toBe("success");
+    expect(ended).toHaveBeenCalledTimes(1);
+    expect(ledger.state().repeated).toBe(1);
+    expect(errors).toHaveLength(1);
+  });
+
+  test("S6: while the store is away calls go on, and their rows arrive in order when it is back", async () => {
+    store.away = true;
+    const ledger = await open();
+    const ids: string[] = [];
+    for (let count = 0; count < 30; count++) ids.push(await runOne(ledger));
+    await vi.waitFor(() => expect(store.asked).toBeGreaterThan(1));
+    expect(store.rows.size).toBe(0);
+    store.away = false;
+    await ledger.idle();
+    expect(store.order).toEqual(ids);
+  });
+
+  test("rows that have no room in memory come out of the journal", async () => {
+    store.away = true;
+    const ledger = await open({ maxQueuedRows: 5, segmentBytes: 8_192 });
+    const ids: string[] = [];
+    for (let count = 0; count < 60; count++) ids.push(await runOne(ledger));
+    expect(ledger.state()).toMatchObject({ queued: 5, lost: 0 });
+    store.away = false;
+    await ledger.idle();
+    expect([...store.order].sort()).toEqual([...ids].sort());
+    await vi.waitFor(() => expect(ledger.state().journalSegments).toBe(1));
+    await ledger.close(1_000);
+    expect(readdirSync(journalRoot(directory))).toEqual([]);
+  });
+
+  test("what the store did not take before the stop is shipped by the next process", async () => {
+    store.away = true;
+    const ledger = await open();
+    const id = await runOne(ledger);
+    await ledger.close(0);
+    expect(readdirSync(journalRoot(directory))).toEqual([ledger.epoch]);
+    store.away = false;
+    const next = await open();
+    await next.idle();
+    expect(store.order).toEqual([id]);
+  });
+
+  test("a row that the store refuses holds up no other, and its journal is kept", async () => {
+    const ledger = await open();
+    const { epoch: _, ...bad } = intentOf();
+    store.refused.add(bad.usageId);
+    await ledger.ledger.begin(bad);
+    ledger.ledger.settle(endingOf(settlementOf(bad.usageId)));
+    const good = await runOne(ledger);
+    await ledger.idle();
+    expect(store.order).toEqual([good]);
+    expect(ledger.state().refused).toBe(1);
+    await ledger.close(1_000);
+    expect(readdirSync(journalRoot(directory))).toEqual([ledger.epoch]);
+  });
+
+  test("a journal that cannot be made stops the start with the path", async () => {
+    writeFileSync(join(directory, "journal"), "a file");
+    await expect(open()).rejects.toMatchObject({ exitCode: 74, message: expect.stringContaining(join(directory, "journal")) });
+  });
+});
+
+describe("the estate of a process that died", () => {
+  test("what was over is shipped, what was open is settled as a crash, estimated from its last checkpoint; then it is gone", async () => {
+    const dead = await open();
+    const over = await runOne(dead);
+    const [streamed, silent] = [intentOf({ estimatedInputTokens: 21 }), intentOf({ estimatedInputTokens: 33 })];
+    await dead.ledger.begin(streamed);
+    dead.ledger.checkpoint(streamed.usageId, { inputTokens: undefined, outputTokens: 2_345 });
+    await dead.ledger.begin(silent);
+    await dead.idle();
+    const estate = estateOf(dead);
+    store.rows.clear();
+
+    const next = await open({ journalRoot: journalRoot(estate) });
+    await next.idle();
+    expect(store.rows.get(over)).toMatchObject({ outcome: "success", epoch: dead.epoch });
+    expect(store.rows.get(streamed.usageId)).toMatchObject({
+      state: "settled",
+      outcome: "crash",
+      status: "error",
+      chargeNano: 0n,
+      usage: { inputTokens: 21, outputTokens: 2_345, basis: 3 },
+    });
+    expect(store.rows.get(silent.usageId)).toMatchObject({ outcome: "crash", usage: { inputTokens: 33, outputTokens: 0 } });
+    expect(store.rows.size).toBe(3);
+    expect(readdirSync(journalRoot(estate))).toEqual([next.epoch]);
+  });
+
+  test("where failures are charged, a crash is too, at the price of its time", async () => {
+    const dead = await open();
+    const intent = intentOf({ estimatedInputTokens: 10 });
+    await dead.ledger.begin(intent);
+    const price = { tiers: [{ aboveInputTokens: 0, rates: { input: 2_000_000n, output: 1_000_000n } }], version: "v7", source: "tests" };
+    const next = await open({ journalRoot: journalRoot(estateOf(dead)), chargesFailures: true, prices: { price: () => price } });
+    await next.idle();
+    expect(store.rows.get(intent.usageId)).toMatchObject({ costNano: 20n, chargeNano: 20n, pricingVersion: "v7" });
+  });
+
+  test("two that start at once: one takes it, and rows come once", async () => {
+    const dead = await open();
+    const ids = await Promise.all(Array.from({ length: 20 }, () => runOne(dead)));
+    await dead.ledger.begin(intentOf());
+    await dead.idle();
+    const root = journalRoot(estateOf(dead));
+    store.rows.clear();
+    store.repeated = 0;
+    const starters = await Promise.all([open({ journalRoot: root }), open({ journalRoot: root }), open({ journalRoot: root })]);
+    await Promise.all(starters.map((starter) => starter.idle()));
+    expect(store.rows.size).toBe(ids.length + 1);
+    expect(store.repeated).toBe(0);
+    expect(readdirSync(root).sort()).toEqual(starters.map(({ epoch }) => epoch).sort());
+  });
+
+  test("a journal whose process lives is left alone", async () => {
+    const living = await open();
+    await living.ledger.begin(intentOf());
+    const other = await open();
+    await other.idle();
+    expect(store.rows.size).toBe(0);
+    expect(existsSync(join(journalRoot(directory), living.epoch))).toBe(true);
+  });
+
+  test("replayed a second time, in whole or in part, it changes nothing", async () => {
+    const dead = await open();
+    await runOne(dead);
+    const left = intentOf();
+    await dead.ledger.begin(left);
+    await dead.idle();
+    const root = journalRoot(estateOf(dead));
+    estateOf(dead, `${dead.epoch.slice(0, 25)}Z`);
+    store.rows.clear();
+    const next = await open({ journalRoot: root });
+    await next.idle();
+    expect(store.rows.size).toBe(2);
+    expect(store.repeated).toBe(2);
+    expect(store.rows.get(left.usageId)).toMatchObject({ outcome: "crash", endedAt: left.startedAt });
+  });
+
+  test("while the store is away the estate stays on disk", async () => {
+    const dead = await open();
+    await dead.ledger.begin(intentOf());
+    const root = journalRoot(estateOf(dead));
+    store.away = true;
+    const next = await open({ journalRoot: root });
+    await vi.waitFor(() => expect(store.asked).toBeGreaterThan(0));
+    await next.close(0);
+    expect(readdirSync(root)).toEqual([`${dead.epoch}~${next.epoch}`]);
+  });
+});
+
+describe("a ledger without a journal", () => {
+  test("leaves no files, and begins at once", async () => {
+    const ledger = await open({ mode: "memory" });
+    const { epoch: _, ...intent } = intentOf();
+    expect(ledger.ledger.begin(intent)).toBeUndefined();
+    ledger.ledger.settle(endingOf(settlementOf(intent.usageId)));
+    await ledger.idle();
+    expect(store.order).toEqual([intent.usageId]);
+    await ledger.close(0);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("rows above its bound are counted as lost, and said", async () => {
+    const errors: string[] = [];
+    store.away = true;
+    const ledger = await open({ mode: "memory", maxQueuedRows: 3, log: { ...silentLog, error: (message) => void errors.push(message) } });
+    for (let count = 0; count < 5; count++) await runOne(ledger);
+    expect(ledger.state()).toMatchObject({ queued: 3, lost: 2 });
+    expect(errors).toHaveLength(1);
+  });
+});
