@@ -11,6 +11,7 @@ import type { Call, Operation } from "../core/call.ts";
 import { GatewayError, invalidField } from "../core/error.ts";
 import type { CallStarter, RunningCall } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
+import type { Metrics } from "../core/metrics.ts";
 import { writeDollars } from "../core/money.ts";
 import type { Operations } from "../core/operations.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
@@ -24,6 +25,8 @@ export interface InferenceServiceOptions {
   readonly operations: Operations;
   readonly starter: CallStarter;
   readonly validate: ValidateRequest;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics | undefined;
   readonly log: Logger;
 }
 
@@ -35,7 +38,7 @@ interface CallFacts {
 const translationHeader = "x-dragoman-translation";
 
 export function createInferenceService(service: InferenceServiceOptions): ServiceImpl<typeof InferenceService> {
-  const { operations, validate, starter, log } = service;
+  const { operations, validate, starter, metrics, log } = service;
 
   return {
     async *generate(request, context) {
@@ -47,6 +50,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
         validate(GenerateRequestSchema, request);
         for await (const { events } of operations.generate(request, call)) {
           for (const event of mergeDeltas(events)) {
+            if (event.event.case === "started") reportReplay(context.responseHeader, event.event.value.replayed);
             if (event.event.case === "settled") {
               report(context.responseTrailer, event.event.value.translation);
               reportCost(context.responseTrailer, event.event.value);
@@ -66,6 +70,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
         const { response } = await operations.complete(required(request.generate), call);
         report(context.responseHeader, response.settled?.translation);
         reportCost(context.responseTrailer, response.settled);
+        reportReplay(context.responseHeader, response.started?.replayed);
         return response;
       }),
 
@@ -74,6 +79,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
         const response = await operations.embed(request, call);
         report(context.responseHeader, response.settled?.translation);
         reportCost(context.responseTrailer, response.settled);
+        reportReplay(context.responseHeader, response.replayed);
         return response;
       }),
 
@@ -117,6 +123,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
       return starter.start({
         operation,
         surface: "rpc",
+        path: `/${context.service.typeName}/${context.method.name}`,
         dialect: "dragoman",
         principal,
         header: (name) => requestHeader.get(name) ?? undefined,
@@ -132,6 +139,8 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
 
   function fail(thrown: unknown, ids: CallIds, { method, responseHeader }: HandlerContext): ConnectError {
     const error = GatewayError.from(thrown);
+    // What the pipeline has settled, it has counted.
+    if (error.settled === undefined) metrics?.refused(error);
     if (error.reason === "internal") {
       const { cause } = error.details;
       log.error("a procedure failed", {
@@ -171,6 +180,10 @@ function report(headers: Headers, notes: readonly TranslationNote[] = []): void 
 /** Surfaces.md 2.3: plain decimal dollars; nothing where the price is not known. */
 function reportCost(trailers: Headers, settled: Settled | undefined): void {
   if (settled?.costNanoUsd !== undefined) trailers.set("x-dragoman-cost-usd", writeDollars(settled.costNanoUsd));
+}
+
+function reportReplay(headers: Headers, replayed = false): void {
+  if (replayed) headers.set("idempotent-replayed", "true");
 }
 
 function required<Value>(value: Value | undefined): Value {
