@@ -11,12 +11,15 @@ import { type OpenedAccess, openAccess } from "./access/open-access.ts";
 import { openPepper } from "./access/pepper.ts";
 import { checkBind } from "./config/check-bind.ts";
 import type { KnownNames } from "./config/cross-check.ts";
+import { isLoopback } from "./config/listen-address.ts";
 import { readModelTraits } from "./config/model-traits.ts";
 import { ConfigError, type Problem } from "./config/problem.ts";
 import type { Config, ProviderConfig, ServerConfig } from "./config/schema.ts";
 import { systemClock } from "./core/clock.ts";
 import type { ConnectionSource } from "./core/connection-source.ts";
 import { GatewayError } from "./core/error.ts";
+import type { Exposition } from "./core/exposition.ts";
+import type { LedgerTap } from "./core/ledger.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
@@ -58,14 +61,19 @@ import { createRpcHandler } from "./rpc/rpc-handler.ts";
 import type { RpcLimits } from "./rpc/rpc-limits.ts";
 import { createAdminHandler } from "./server/admin-handler.ts";
 import { createCors } from "./server/cors.ts";
+import { createExchangeCount } from "./server/exchange-count.ts";
 import { createHealthHandler } from "./server/health-handler.ts";
 import type { ServerLimits } from "./server/limits.ts";
 import { createServer, type StopOptions } from "./server/server.ts";
+import { createTelemetryHandler } from "./server/telemetry-handler.ts";
 import { createSimProvider } from "./sim/provider.ts";
 import { chooseEngine, createStores } from "./stores/create-stores.ts";
 import { createMemorySignatures } from "./stores/memory-signatures.ts";
 import { type DatabasePlace, migrateDatabase, pendingMigrations } from "./stores/open-database.ts";
 import { createSharedSignatures, serveSignatures } from "./stores/shared-signatures.ts";
+import { createExposition } from "./telemetry/exposition.ts";
+import { measureAccess } from "./telemetry/measured-access.ts";
+import { CountedMetrics } from "./telemetry/metrics.ts";
 import { version } from "./version.ts";
 
 export interface AppOptions {
@@ -126,7 +134,6 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     await stores.close();
     throw thrown;
   });
-  const { access } = people;
   const { providers, notes, types } = await openProviders(config, env);
   const byName = new Map(providers.map((provider) => [provider.name, provider]));
   const catalog = createCatalog(providers, {
@@ -142,6 +149,18 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     catalog,
     maxAttempts: config.max_attempts,
   });
+  const metrics = config.telemetry.metrics.enabled
+    ? new CountedMetrics({
+        clock,
+        version,
+        maxModels: config.telemetry.metrics.max_models,
+        inflight: () => starter.running(),
+        admitted: () => operations.admission.places(),
+        isListed: (model) => catalog.find(model).length > 0,
+      })
+    : undefined;
+  const access = metrics === undefined ? people.access : measureAccess(people.access, metrics);
+  const exposition = metrics === undefined ? undefined : createExposition(metrics, workers?.link);
   const prices = new LayeredPriceBook({
     typeOf: (provider) => types.get(provider),
     configured: readConfiguredPrices(config.prices),
@@ -149,10 +168,12 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   });
   const storedPrices = new StoredPrices({ store: stores.prices, book: prices, log, pollMs: config.price_data.refresh_seconds * 1_000 });
   await storedPrices.refresh();
-  const books = await openLedger({ ...ledgerPlace(config, stores), prices, taps: [new AttemptLog({ log })], clock, log });
+  const taps: LedgerTap[] = [new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
+  const books = await openLedger({ ...ledgerPlace(config, stores), prices, taps, clock, log });
   const operations = createOperations({
     router,
     ledger: books.ledger,
+    metrics,
     prices,
     idempotency: {
       store: stores.idempotency,
@@ -192,15 +213,27 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     log,
     body: { maxBytes: serverConfig.max_body_bytes, json },
     defaultStream: config.facade.default_stream,
+    metrics,
   });
-  const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, fallback: facade });
+  const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, metrics, fallback: facade });
   const readiness = () => ({ away: router.models().length === 0 ? ["targets"] : [], unenforceable: [] });
   const tls = readTls(serverConfig);
   const adminServices = createAdminServices(stores, people);
   const server = createServer({
-    data: { handler: createDataHandler(serverConfig, health, rpc), ...serverConfig.listen, tls, source: workers?.sources.data },
+    data: {
+      handler: createDataHandler(serverConfig, health, showsTelemetry(config) ? exposition : undefined, rpc, log),
+      ...serverConfig.listen,
+      tls,
+      count: metrics === undefined ? undefined : createExchangeCount(metrics, clock),
+      source: workers?.sources.data,
+    },
     admin: {
-      handler: createAdminHandler({ ...rpcOptions, readiness, admin: { services: adminServices, access, audit: stores.audit, clock } }),
+      handler: createAdminHandler({
+        ...rpcOptions,
+        readiness,
+        exposition,
+        admin: { services: adminServices, access, audit: stores.audit, clock },
+      }),
       ...serverConfig.listen_admin,
       tls,
       source: workers?.sources.admin,
@@ -216,7 +249,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   });
   const addresses = await server.listen().catch(async (thrown: unknown) => {
     await closeAll(providers);
-    access.close();
+    await people.close();
     storedPrices.close();
     await books.close(0);
     await stores.close();
@@ -474,13 +507,25 @@ async function discover({ discovery }: Config, env: NodeJS.ProcessEnv, ownPorts:
   return discoverLocalServers({ env, ownPorts, timeoutMs: discovery.timeout_ms, servers });
 }
 
-/** The data port: preflights, health, then the RPCs, and the HTTP surfaces for the rest. */
-function createDataHandler({ cors: { origins } }: ServerConfig, health: HealthTable, rpc: NodeHandler): NodeHandler {
+/** The data port: preflights, health, what the gateway shows of itself, then the RPCs, and the HTTP surfaces for the rest. */
+function createDataHandler(
+  { cors: { origins } }: ServerConfig,
+  health: HealthTable,
+  exposition: Exposition | undefined,
+  rpc: NodeHandler,
+  log: Logger,
+): NodeHandler {
   const cors = createCors({ origins, inboundHeaders });
   const answerHealth = createHealthHandler({ health });
+  const answerTelemetry = exposition === undefined ? undefined : createTelemetryHandler(exposition, log);
   return (request, response) => {
-    if (!cors(request, response) && !answerHealth(request, response)) rpc(request, response);
+    if (!cors(request, response) && !answerHealth(request, response) && !answerTelemetry?.(request, response)) rpc(request, response);
   };
+}
+
+/** Whether the data port shows /metrics and /statsz: to this machine, and to others where the operator wants it (surfaces.md 8). */
+function showsTelemetry({ server, telemetry }: Config): boolean {
+  return telemetry.public || isLoopback(server.listen.host);
 }
 
 function serverLimits(server: ServerConfig): ServerLimits {

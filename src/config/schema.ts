@@ -7,6 +7,7 @@ import { minApiKeyLength } from "../core/access.ts";
 import { readDollars } from "../core/money.ts";
 import { isRateName } from "../core/pricing.ts";
 import { roles } from "../core/principal.ts";
+import { retentions } from "../core/request-log-store.ts";
 import { scopes } from "../core/scope.ts";
 import { tokenAlgorithms } from "../core/token-algorithm.ts";
 import {
@@ -231,6 +232,36 @@ const responsesStore = z.strictObject({
   ttl_seconds: seconds(1, 2_592_000).default(2_592_000).describe("How long an answer can be retrieved and continued"),
 });
 
+const retention = z.enum(retentions);
+
+const requestLogQueue = z.strictObject({
+  max_records: count(1, 10_000_000)
+    .default(10_000)
+    .describe("Most records that wait to be written; beyond it new ones are dropped and counted"),
+  max_bytes: count(65_536, 17_179_869_184).default(67_108_864).describe("Most memory of what waits"),
+  flush_ms: count(1, 60_000).default(200).describe("How long a record waits for others to be written with"),
+});
+
+const requestLog = z.strictObject({
+  enabled: z.boolean().default(true).describe("Whether calls leave a record"),
+  retention_default: retention
+    .default("none")
+    .describe("What is kept of a call's content where the call does not say: none, metadata, full"),
+  retention_max: retention
+    .default("metadata")
+    .describe("The most that a call may ask for; full keeps whole requests and answers, redacted"),
+  max_age_days: seconds(0.01, 36_500).default(30).describe("How long records are kept"),
+  max_content_age_days: seconds(0.01, 36_500).default(30).describe("How long contents are kept"),
+  max_bytes: count(65_536, 1_099_511_627_776).default(1_073_741_824).describe("Most bytes of records and contents; the oldest go first"),
+  max_memory_records: count(1, 10_000_000).default(10_000).describe("Most records where they are kept in memory only"),
+  max_body_characters: count(256, 16_777_216)
+    .default(262_144)
+    .describe("Most characters of a request or an answer that retention full keeps"),
+  max_agents: count(0, 1_000_000).default(200).describe("Most caller agents of a tenant that are made by their first call"),
+  prune_seconds: seconds(0.1, 86_400).default(60).describe("How often what is too old or too much is thrown away"),
+  queue: requestLogQueue.prefault({}).describe("What waits to be written"),
+});
+
 const rates = z
   .record(
     z.string().refine(isRateName, "is no rate; see docs/prices.md for their names"),
@@ -345,6 +376,33 @@ const signatures = z.strictObject({
   ttl_seconds: seconds(1, 31_536_000).default(86_400).describe("How long it is kept since it was last used"),
 });
 
+const telemetry = z.strictObject({
+  public: z.boolean().default(false).describe("Whether /metrics and /statsz also answer on a data port that other machines can reach"),
+  metrics: z
+    .strictObject({
+      enabled: z.boolean().default(true).describe("Whether anything is counted; without it there is no /metrics and no /statsz"),
+      max_models: count(1, 10_000).default(200).describe("Most models that have series of their own; the others are counted as `other`"),
+    })
+    .prefault({})
+    .describe("Counts and latencies"),
+  traces: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .optional()
+        .describe("Whether calls are traced; by default exactly when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER asks for it"),
+      endpoint: baseUrl
+        .optional()
+        .describe("Where spans are sent by OTLP over HTTP, as in http://localhost:4318; by default as OTEL_* says"),
+      content: z
+        .boolean()
+        .default(false)
+        .describe("Whether spans hold what clients and models said, credentials taken out; never without asking them"),
+    })
+    .prefault({})
+    .describe("OpenTelemetry spans; their packages are optional"),
+});
+
 function toggle(what: string) {
   return z.strictObject({ enabled: z.boolean().default(true).describe(what) });
 }
@@ -361,12 +419,14 @@ export const configSchema = z.strictObject({
   models: z.record(modelReference, modelOverride).default({}).describe("What is known of models, by `provider/model`"),
   discovery: discovery.prefault({}).describe("Local servers that are found at start"),
   admission: admission.prefault({}).describe("How many calls are taken at once"),
+  request_log: requestLog.prefault({}).describe("A record of every call"),
   responses_store: responsesStore.prefault({}).describe("Answers of /v1/responses that clients ask to be stored"),
   media: media.prefault({}).describe("Fetching what clients name by URL"),
   prices: z.array(price).default([]).describe("What models cost, before the price data of the program"),
   price_data: priceData.prefault({}).describe("Prices that are not configured"),
   idempotency: idempotency.prefault({}).describe("Calls with an idempotency key"),
   stores: stores.prefault({}).describe("Where records are kept"),
+  telemetry: telemetry.prefault({}).describe("What the gateway tells about itself"),
   ledger: ledger.prefault({}).describe("What was spent: one row an attempt"),
   signatures: signatures.prefault({}).describe("Who signed reasoning and tool calls, remembered for clients that cannot say it"),
   facade: z

@@ -40,7 +40,8 @@ export async function runCount(
     // Where no attempt was made, only the answer holds the notes.
     if (call.translation.length === 0) call.translation.push(...count.translation);
     nameClientPaths(call, clientPath);
-    const headers = servingHeaders(call, surface, { provider: count.provider, usedFallback: false, node: count.provider });
+    const served = { provider: count.provider, usedFallback: false, node: count.provider };
+    const headers = servingHeaders(call, surface, served, options.clock.now());
     headers["x-dragoman-usage-basis"] = basisWords[count.basis] ?? "unknown";
     sendJson(response, 200, headers, dialect.writeResponse(count));
   });

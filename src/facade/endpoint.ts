@@ -3,6 +3,7 @@ import type { Access, AccessRule } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
+import type { Metrics } from "../core/metrics.ts";
 import type { Operations } from "../core/operations.ts";
 import type { Principal } from "../core/principal.ts";
 import type { ResponseStore } from "../core/response-store.ts";
@@ -17,6 +18,8 @@ export interface FacadeOptions {
   readonly starter: CallStarter;
   readonly responses: ResponseStore;
   readonly clock: Clock;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics | undefined;
   readonly log: Logger;
   readonly body: BodyLimits;
   /** What `stream` is where a client of chat completions leaves it out (surfaces.md N4). */

@@ -6,6 +6,7 @@ import { requireEndpoint, requireRule } from "../core/access.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
+import { setPathTemplate } from "../core/path-template.ts";
 import { RequestPeer } from "../core/peer.ts";
 import { type FacadeOptions, ruleOf } from "./endpoint.ts";
 import { createEndpoints } from "./endpoints.ts";
@@ -29,6 +30,7 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
   const surface = surfaceOf(request, path);
   try {
     const { endpoint, params } = match(request.method ?? "", path);
+    setPathTemplate(request, endpoint.path);
     const query = new URLSearchParams(rawQuery);
     // Google's clients may put the key into the query, where no header has one.
     const credential = readCredential((name) => headerOf(request, name)) ?? query.get("key") ?? undefined;
@@ -39,6 +41,7 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, options });
   } catch (thrown) {
     const error = GatewayError.from(thrown);
+    options.metrics?.refused(error);
     if (error.reason === "internal") options.log.error("the facade failed", { path, error });
     sendError(response, surface, error, newIds(request, options.clock.wall()));
   }

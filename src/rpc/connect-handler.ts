@@ -10,6 +10,7 @@ import {
 import { GatewayError } from "../core/error.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "../core/node-handler.ts";
+import { setPathTemplate } from "../core/path-template.ts";
 import { RequestPeer } from "../core/peer.ts";
 import { idsWithoutCall } from "./call-ids.ts";
 import { peerKey } from "./gate.ts";
@@ -44,7 +45,10 @@ export function createConnectHandler({ routes, limits, shutdownSignal, log, fall
     const query = url.indexOf("?");
     const handler = handlers.get(query === -1 ? url : url.slice(0, query));
     if (handler === undefined) fallback(request, response);
-    else void answer(handler, request, response);
+    else {
+      setPathTemplate(request, handler.requestPath);
+      void answer(handler, request, response);
+    }
   };
 
   async function answer(handler: UniversalHandler, request: NodeRequest, response: NodeResponse): Promise<void> {

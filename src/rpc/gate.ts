@@ -4,6 +4,7 @@ import { type ConnectRouter, createContextKey, type HandlerContext } from "@conn
 import { type Access, requireEndpoint, requireRule } from "../core/access.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
+import type { Metrics } from "../core/metrics.ts";
 import { isLoopbackAddress, noPeer, type Peer } from "../core/peer.ts";
 import type { Principal } from "../core/principal.ts";
 import { type Plane, readAuthRule } from "./auth-rule.ts";
@@ -22,7 +23,7 @@ type RequestGate = NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>[
 export type OnForbidden = (principal: Principal, error: GatewayError, context: HandlerContext) => Promise<void>;
 
 /** Throws at once where the method does not say who may call it. */
-export function createGate(access: Access, method: DescMethod, plane: Plane, onForbidden?: OnForbidden): RequestGate {
+export function createGate(access: Access, method: DescMethod, plane: Plane, onForbidden?: OnForbidden, metrics?: Metrics): RequestGate {
   const rule = readAuthRule(method, plane);
   const path = `/${method.parent.typeName}/${method.name}`;
   return async (context) => {
@@ -42,6 +43,7 @@ export function createGate(access: Access, method: DescMethod, plane: Plane, onF
       values.set(principalKey, principal);
     } catch (thrown) {
       const error = GatewayError.from(thrown);
+      metrics?.refused(error);
       if (caller !== undefined && error.reason === "forbidden") await onForbidden?.(caller, error, context);
       throw toConnectError(error, idsWithoutCall(requestHeader.get("x-request-id")));
     }

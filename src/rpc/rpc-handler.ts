@@ -6,6 +6,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Access } from "../core/access.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
+import type { Metrics } from "../core/metrics.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { Operations } from "../core/operations.ts";
 import { type AdminOptions, serveAdmin } from "./admin/serve-admin.ts";
@@ -33,6 +34,8 @@ export interface RpcOptions extends OpsRpcOptions {
   readonly operations: Operations;
   readonly starter: CallStarter;
   readonly access: Access;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** The data port: inference for callers with a credential, health and reflection for everyone. */
@@ -70,13 +73,13 @@ export function createAdminRpcHandler(options: AdminRpcOptions): NodeHandler {
 }
 
 /** Method by method, because the JSON of each is held against its own message. */
-function serveInference(router: ConnectRouter, { operations, starter, access, limits }: RpcOptions, log: Logger): void {
-  const service = createInferenceService({ operations, starter, validate: createRequestValidator(), log });
+function serveInference(router: ConnectRouter, { operations, starter, access, limits, metrics }: RpcOptions, log: Logger): void {
+  const service = createInferenceService({ operations, starter, validate: createRequestValidator(), metrics, log });
   const { generate, complete, embed, countTokens, listModels } = InferenceService.method;
   const optionsOf = (method: DescMethod) => ({
     readMaxBytes: limits.inferenceMessageBytes,
     jsonOptions: strictJson(method.input, limits.json),
-    requestGate: createGate(access, method, "data"),
+    requestGate: createGate(access, method, "data", undefined, metrics),
   });
   router.rpc(generate, service.generate, optionsOf(generate));
   router.rpc(complete, service.complete, optionsOf(complete));

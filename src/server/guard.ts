@@ -5,6 +5,7 @@ import type { Logger } from "../core/log.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "../core/node-handler.ts";
 import { idsWithoutCall } from "../rpc/call-ids.ts";
 import { sendRpcRefusal } from "../rpc/refusal.ts";
+import type { ExchangeCount } from "./exchange-count.ts";
 import { ExchangeWatch } from "./exchange-watch.ts";
 import type { ServerLimits } from "./limits.ts";
 import { plainErrorHeaders, writePlainError } from "./plain-error.ts";
@@ -16,6 +17,8 @@ export interface GuardOptions {
   readonly handler: NodeHandler;
   readonly limits: ServerLimits;
   readonly inboundHeaders: readonly string[];
+  /** Told of every exchange as it begins; absent: nobody is. */
+  readonly count?: ExchangeCount | undefined;
   readonly log: Logger;
 }
 
@@ -27,7 +30,7 @@ export interface Guard {
   stop(): void;
 }
 
-export function createGuard({ handler, limits, inboundHeaders, log }: GuardOptions): Guard {
+export function createGuard({ handler, limits, inboundHeaders, count, log }: GuardOptions): Guard {
   const check = createRequestCheck({ limits, inboundHeaders });
   const watch = new ExchangeWatch({
     limits,
@@ -43,6 +46,7 @@ export function createGuard({ handler, limits, inboundHeaders, log }: GuardOptio
       // Node emits what a surface wrote too late; the client has what there is.
       response.on("error", (error: Error) => log.debug("an answer could not be written", { error: error.message }));
       watch.watch(request, response);
+      count?.(request, response);
       discardRest(request, response);
       const refusal = check(request);
       if (refusal !== undefined) {

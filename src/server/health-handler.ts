@@ -1,6 +1,7 @@
 /** /healthz and /readyz (surfaces.md 8, N19 and C6). */
 import { GatewayError } from "../core/error.ts";
 import type { NodeRequest, NodeResponse } from "../core/node-handler.ts";
+import { setPathTemplate } from "../core/path-template.ts";
 import type { HealthTable } from "../rpc/health-table.ts";
 import { sendRefusal } from "./guard.ts";
 
@@ -23,9 +24,10 @@ export type HealthHandler = (request: NodeRequest, response: NodeResponse) => bo
 
 export function createHealthHandler({ health, readiness }: HealthHandlerOptions): HealthHandler {
   return (request, response) => {
-    const [path] = (request.url ?? "").split("?", 1);
+    const [path = ""] = (request.url ?? "").split("?", 1);
     const isHealth = path === "/healthz";
     if (!isHealth && (path !== "/readyz" || readiness === undefined)) return false;
+    setPathTemplate(request, path);
     if (request.method !== "GET" && request.method !== "HEAD") {
       const headers = { allow: "GET, HEAD" };
       sendRefusal(request, response, new GatewayError("invalid_request", `${path} is read with GET`, { status: 405, headers }));

@@ -4,7 +4,7 @@ import { GatewayError } from "../core/error.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { Principal } from "../core/principal.ts";
 
-export function measureAccess<Inner extends Access>(access: Inner, metrics: Metrics): Inner {
+export function measureAccess(access: Access, metrics: Metrics): Access {
   const admit = (principal: Principal): Principal => {
     if (principal.kind !== "anonymous") metrics.authenticated();
     return principal;
@@ -13,20 +13,15 @@ export function measureAccess<Inner extends Access>(access: Inner, metrics: Metr
     if (thrown instanceof GatewayError && thrown.reason === "unauthenticated") metrics.notAuthenticated();
     throw thrown;
   };
-  const authenticate: Access["authenticate"] = (credential, peer) => {
-    try {
-      const known = access.authenticate(credential, peer);
-      return known instanceof Promise ? known.then(admit, refuse) : admit(known);
-    } catch (thrown) {
-      return refuse(thrown);
-    }
-  };
-  // Everything else stays the access's own, with its own `this`.
-  return new Proxy(access, {
-    get(target, name) {
-      if (name === "authenticate") return authenticate;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
+  return {
+    enabled: access.enabled,
+    authenticate(credential, peer) {
+      try {
+        const known = access.authenticate(credential, peer);
+        return known instanceof Promise ? known.then(admit, refuse) : admit(known);
+      } catch (thrown) {
+        return refuse(thrown);
+      }
     },
-  });
+  };
 }

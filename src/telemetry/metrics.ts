@@ -38,6 +38,8 @@ export class CountedMetrics implements Metrics, LedgerTap {
   constructor(options: MetricsOptions) {
     this.#options = options;
     this.#startedAt = options.clock.now();
+    // The event loop's delay is measured from now on, not from the first look.
+    processMetrics();
     this.#models = new BoundedLabels(options.maxModels);
     this.#names = new BoundedLabels(options.maxModels);
     this.#prometheus = createPrometheusMetrics({
