@@ -75,7 +75,6 @@ describeEngines("two tenants", (engine) => {
         const got = await play(together, script);
         const alone = await play(apart, script, "okapi");
         expect(got.okapi).toEqual(alone.okapi);
-        // Of its own doing each names the other: what it tried to take.
         expect(got.okapi?.filter((line) => line.includes("zebra"))).toEqual([]);
         expect(got.zebra?.filter((line) => line.includes("okapi"))).toEqual([]);
         await Promise.all([together.close(), apart.close()]);
