@@ -1,5 +1,5 @@
 /** Numbers of payment cards: 13 to 19 digits, alone or in groups, whose check digit is right (ISO/IEC 7812-1, Luhn). */
-import type { Detector } from "./redactor.ts";
+import type { Detector } from "./detector.ts";
 
 /** Digits with at most one space or hyphen between them: what may hold a card, with an expiry date or a code beside it. */
 const digitRuns = /\d(?:[ -]?\d){12,}/g;

@@ -1,5 +1,5 @@
 /** Secrets that the program holds itself, however they are written. */
-import type { Detector } from "./redactor.ts";
+import type { Detector } from "./detector.ts";
 
 /** Shorter ones would be found everywhere. */
 const minLength = 8;

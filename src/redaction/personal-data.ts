@@ -1,5 +1,5 @@
 /** What says who somebody is, by its looks. Every expression is linear in the text: see secrets.ts. */
-import type { Detector } from "./redactor.ts";
+import type { Detector } from "./detector.ts";
 
 const email = /(?<![\p{L}\p{N}._%+'-])[\p{L}\p{N}._%+'-]+@(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}/gu;
 

@@ -2,12 +2,10 @@
 import type { Redaction, Redactor, SensitiveKind } from "../core/redactor.ts";
 import { sensitiveKinds } from "../core/redactor.ts";
 import { redactCards } from "./cards.ts";
+import type { Detector } from "./detector.ts";
 import { createKnownSecrets } from "./known-secrets.ts";
 import { redactEmails, redactPhones, redactSocialSecurityNumbers } from "./personal-data.ts";
 import { redactPrivateKeys, redactSecrets, redactWebTokens } from "./secrets.ts";
-
-/** Gives the text with `replace()` in place of everything that it finds. */
-export type Detector = (text: string, replace: () => string) => string;
 
 export interface RedactorOptions {
   /** Secrets that the program holds, such as providers' keys: found whatever they look like, and in base64 and URL encoding. */

@@ -2,7 +2,7 @@
  * Credentials by their looks. Every expression is linear: it begins only where a word begins, and its parts share no
  * characters with what follows them.
  */
-import type { Detector } from "./redactor.ts";
+import type { Detector } from "./detector.ts";
 
 const keyBegins = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/g;
 const keyEnds = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/g;

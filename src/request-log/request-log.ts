@@ -63,7 +63,7 @@ interface Pending {
 
 export function createRequestLog(options: RequestLogOptions): RunningRequestLog {
   const { store, redactor, retention: policy, maxBodyLength, clock, log } = options;
-  const agents = new AgentRegister({ store: options.callerAgents, maxPerTenant: options.maxAgentsPerTenant, log });
+  const agents = new AgentRegister({ store: options.callerAgents, maxPerTenant: options.maxAgentsPerTenant, clock, log });
   const queue = new RecordQueue<Pending>({ limits: options.queue, write, log });
   const listeners = new Set<() => void>();
   const pruning = setInterval(() => void prune(), options.prune.everyMs);
