@@ -119,6 +119,8 @@ export class Upstream {
   }
 
   async #readOn(signal: AbortSignal, error: GatewayError): Promise<void> {
+    // What the client missed does not make its call a success.
+    const failure = this.#failure(error);
     const stop = (): void => this.#detached.abort(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     const mostTokens = this.#meter.outputTokens + (this.#drains?.bounds.maxTokens ?? 0);
@@ -139,7 +141,7 @@ export class Upstream {
       signal.removeEventListener("abort", stop);
       this.#detached.abort(error);
       await this.#close();
-      this.#running.end(complete ? this.#meter.settle(this.#request, true) : this.#usageUntilNow(error), this.#failure(error));
+      this.#running.end(complete ? this.#meter.settle(this.#request, true) : this.#usageUntilNow(error), failure);
     }
   }
 
