@@ -2,9 +2,12 @@
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
+import { AgentService } from "../gen/dragoman/admin/v1/agent_service_pb.ts";
 import { AuditService } from "../gen/dragoman/admin/v1/audit_service_pb.ts";
 import { KeyService } from "../gen/dragoman/admin/v1/key_service_pb.ts";
+import { RequestLogService } from "../gen/dragoman/admin/v1/request_log_service_pb.ts";
 import { TenantService } from "../gen/dragoman/admin/v1/tenant_service_pb.ts";
+import { UsageService } from "../gen/dragoman/admin/v1/usage_service_pb.ts";
 import { readImportFile } from "./access/import-file.ts";
 import { KeyAdministration } from "./access/key-administration.ts";
 import { type OpenedAccess, openAccess } from "./access/open-access.ts";
@@ -51,11 +54,16 @@ import {
   providerTypes,
   settingsFromEnvironment,
 } from "./providers/registry.ts";
+import { createRedactor } from "./redaction/redactor.ts";
+import { createRequestLog, type RunningRequestLog } from "./request-log/request-log.ts";
 import { createRouter } from "./routing/router.ts";
 import { type AdminService, adminService } from "./rpc/admin/admin-service.ts";
+import { createAgentService } from "./rpc/admin/agent-service.ts";
 import { createAuditService } from "./rpc/admin/audit-service.ts";
 import { createKeyService } from "./rpc/admin/key-service.ts";
+import { createRequestLogService } from "./rpc/admin/request-log-service.ts";
 import { createTenantService } from "./rpc/admin/tenant-service.ts";
+import { createUsageService } from "./rpc/admin/usage-service.ts";
 import { HealthTable } from "./rpc/health-table.ts";
 import { createRpcHandler } from "./rpc/rpc-handler.ts";
 import type { RpcLimits } from "./rpc/rpc-limits.ts";
@@ -134,7 +142,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     await stores.close();
     throw thrown;
   });
-  const { providers, notes, types } = await openProviders(config, env);
+  const { providers, notes, types, secrets } = await openProviders(config, env);
   const byName = new Map(providers.map((provider) => [provider.name, provider]));
   const catalog = createCatalog(providers, {
     configured: configuredModels(config),
@@ -170,8 +178,10 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   await storedPrices.refresh();
   const taps: LedgerTap[] = [new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
   const books = await openLedger({ ...ledgerPlace(config, stores), prices, taps, clock, log });
+  const requestLog = config.request_log.enabled ? openRequestLog(config, stores, secrets, log) : undefined;
   const operations = createOperations({
     router,
+    requestLog,
     ledger: books.ledger,
     metrics,
     prices,
@@ -218,7 +228,8 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, metrics, fallback: facade });
   const readiness = () => ({ away: router.models().length === 0 ? ["targets"] : [], unenforceable: [] });
   const tls = readTls(serverConfig);
-  const adminServices = createAdminServices(stores, people);
+  const watches = new AbortController();
+  const adminServices = createAdminServices(stores, people, requestLog, watches.signal);
   const server = createServer({
     data: {
       handler: createDataHandler(serverConfig, health, showsTelemetry(config) ? exposition : undefined, rpc, log),
@@ -252,6 +263,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     await people.close();
     storedPrices.close();
     await books.close(0);
+    await requestLog?.close();
     await stores.close();
     throw thrown;
   });
@@ -280,6 +292,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     authEnabled: access.enabled,
     firstKey: people.firstKey,
     async stop(options) {
+      watches.abort();
       await server.stop(options);
       await operations.drains?.close(Math.min(drainBounds(config).maxMs, serverConfig.drain_seconds * 1_000));
       shutdown.abort();
@@ -288,6 +301,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
       await people.close();
       storedPrices.close();
       await books.close(lastRowsMs);
+      await requestLog?.close();
       await stores.close();
     },
   };
@@ -317,11 +331,20 @@ export async function openKeyTools(config: Config, log: Logger): Promise<KeyTool
 export { lockKeyFile } from "./access/key-file.ts";
 
 /** Every service of the admin port, a line each; src/rpc/admin/admin-service.ts tells how to add one. */
-function createAdminServices(stores: Stores, { administration, forgetTenant }: OpenedAccess): readonly AdminService[] {
+function createAdminServices(
+  stores: Stores,
+  { administration, forgetTenant }: OpenedAccess,
+  requestLog: RunningRequestLog | undefined,
+  stopping: AbortSignal,
+): readonly AdminService[] {
+  const onWritten = (listener: () => void) => requestLog?.onWritten(listener) ?? (() => {});
   return [
     adminService(KeyService, createKeyService({ ...stores, administration })),
     adminService(TenantService, createTenantService({ ...stores, onChange: forgetTenant })),
     adminService(AuditService, createAuditService(stores.audit)),
+    adminService(RequestLogService, createRequestLogService({ ...stores, clock: systemClock, stopping, onWritten })),
+    adminService(UsageService, createUsageService({ ...stores, stopping })),
+    adminService(AgentService, createAgentService({ ...stores, clock: systemClock })),
   ];
 }
 
@@ -404,6 +427,8 @@ interface OpenedProviders {
   readonly notes: Map<string, string>;
   /** What kind of vendor each is. */
   readonly types: ReadonlyMap<string, string>;
+  /** What must stand in no record. */
+  readonly secrets: readonly Secret[];
 }
 
 async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<OpenedProviders> {
@@ -429,8 +454,40 @@ async function openProviders(config: Config, env: NodeJS.ProcessEnv): Promise<Op
     providers.push(createSimProvider());
     notes.set("sim", "built in: simulated models");
   }
-  return { providers, notes, types: new Map([...settings].map(([name, { type }]) => [name, type ?? name])) };
+  const secrets = [...settings.values()].flatMap(({ apiKey, secretAccessKey, sessionToken }) => [apiKey, secretAccessKey, sessionToken]);
+  return {
+    providers,
+    notes,
+    types: new Map([...settings].map(([name, { type }]) => [name, type ?? name])),
+    secrets: secrets.filter((secret) => secret !== undefined),
+  };
 }
+
+function openRequestLog(config: Config, stores: Stores, secrets: readonly Secret[], log: Logger): RunningRequestLog {
+  const { request_log: settings, auth, providers } = config;
+  const headers = Object.values(providers).flatMap((provider) => Object.values(provider.headers));
+  const known = [...secrets, ...headers, auth.api_key].flatMap((secret) => (secret === undefined ? [] : [secret.reveal()]));
+  return createRequestLog({
+    store: stores.requestLog,
+    callerAgents: stores.callerAgents,
+    redactor: createRedactor({ secrets: known }),
+    retention: { byDefault: settings.retention_default, max: settings.retention_max },
+    queue: { maxRecords: settings.queue.max_records, maxBytes: settings.queue.max_bytes, flushMs: settings.queue.flush_ms },
+    prune: {
+      everyMs: settings.prune_seconds * 1_000,
+      maxAgeMs: settings.max_age_days * dayMs,
+      maxContentAgeMs: settings.max_content_age_days * dayMs,
+      maxBytes: settings.max_bytes,
+      maxRecords: stores.engine === "memory" ? settings.max_memory_records : undefined,
+    },
+    maxBodyLength: settings.max_body_characters,
+    maxAgentsPerTenant: settings.max_agents,
+    clock: systemClock,
+    log,
+  });
+}
+
+const dayMs = 24 * 3_600_000;
 
 function dependenciesOf({ media }: Config): ProviderDependencies {
   if (!media.fetch) return { version };

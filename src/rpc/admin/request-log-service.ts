@@ -15,12 +15,14 @@ export interface RequestLogServiceOptions {
   readonly requestLog: Pick<RequestLogStore, "query" | "get">;
   readonly sessions: SessionStore;
   readonly clock: Clock;
+  /** Ends what is watched: the gateway stops. */
+  readonly stopping: AbortSignal;
   /** Calls its argument after this process wrote records; gives the function that ends it. */
   onWritten(listener: () => void): () => void;
 }
 
 export function createRequestLogService(options: RequestLogServiceOptions): ServiceImpl<typeof RequestLogService> {
-  const { requestLog, sessions, clock, onWritten } = options;
+  const { requestLog, sessions, clock, stopping, onWritten } = options;
 
   return {
     async listRequests({ tenant: named, filter, ...page }, context) {
@@ -41,7 +43,7 @@ export function createRequestLogService(options: RequestLogServiceOptions): Serv
     async *watchRequests({ tenant, filter }, context) {
       const call = adminCallOf(context);
       const { from: _, until: __, ...wanted } = readFilter(call, filter);
-      const { signal } = context;
+      const signal = AbortSignal.any([context.signal, stopping]);
       for await (const record of watchRecords({
         store: requestLog,
         tenant: call.tenant(tenant),

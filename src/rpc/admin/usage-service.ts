@@ -31,7 +31,13 @@ const dimensions: Readonly<Partial<Record<UsageDimension, LedgerDimension>>> = {
 
 const defaultIntervalMs = 5_000;
 
-export function createUsageService(ledger: Pick<LedgerStore, "sum">): ServiceImpl<typeof UsageService> {
+export interface UsageServiceOptions {
+  readonly ledger: Pick<LedgerStore, "sum">;
+  /** Ends what is watched: the gateway stops. */
+  readonly stopping: AbortSignal;
+}
+
+export function createUsageService({ ledger, stopping }: UsageServiceOptions): ServiceImpl<typeof UsageService> {
   return {
     async sumUsage({ query }, context) {
       return { sums: await sum(adminCallOf(context), query) };
@@ -40,13 +46,14 @@ export function createUsageService(ledger: Pick<LedgerStore, "sum">): ServiceImp
     async *watchUsage({ query, interval }, context) {
       const call = adminCallOf(context);
       const intervalMs = interval === undefined ? defaultIntervalMs : readSpan(interval);
+      const signal = AbortSignal.any([context.signal, stopping]);
       let last: string | undefined;
-      while (!context.signal.aborted) {
+      while (!signal.aborted) {
         const sums = await sum(call, query);
         const text = JSON.stringify(sums, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
         if (text !== last) yield { sums };
         last = text;
-        await setTimeout(intervalMs, undefined, { signal: context.signal, ref: false }).catch(() => {});
+        await setTimeout(intervalMs, undefined, { signal, ref: false }).catch(() => {});
       }
     },
   };
