@@ -2,9 +2,11 @@
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
+import { availableParallelism } from "node:os";
 import { AgentService } from "../gen/dragoman/admin/v1/agent_service_pb.ts";
 import { AuditService } from "../gen/dragoman/admin/v1/audit_service_pb.ts";
 import { KeyService } from "../gen/dragoman/admin/v1/key_service_pb.ts";
+import { LimitService } from "../gen/dragoman/admin/v1/limit_service_pb.ts";
 import { RequestLogService } from "../gen/dragoman/admin/v1/request_log_service_pb.ts";
 import { TenantService } from "../gen/dragoman/admin/v1/tenant_service_pb.ts";
 import { UsageService } from "../gen/dragoman/admin/v1/usage_service_pb.ts";
@@ -23,6 +25,7 @@ import type { ConnectionSource } from "./core/connection-source.ts";
 import { GatewayError } from "./core/error.ts";
 import type { Exposition } from "./core/exposition.ts";
 import type { LedgerTap } from "./core/ledger.ts";
+import type { LimitDesk } from "./core/limits.ts";
 import type { Logger } from "./core/log.ts";
 import type { NodeHandler } from "./core/node-handler.ts";
 import type { Provider } from "./core/provider.ts";
@@ -35,7 +38,11 @@ import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
 import { keepFirstRows } from "./ledger/keep-first-rows.ts";
 import { journalRoot, openLedger } from "./ledger/open-ledger.ts";
+import { MemoryLimitState } from "./limits/memory-state.ts";
+import { openLimits } from "./limits/open-limits.ts";
+import { serveLimitState } from "./limits/remote-state.ts";
 import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
+import { HeldLeases } from "./pipeline/held-leases.ts";
 import { createOperations } from "./pipeline/operations.ts";
 import { readConfiguredPrices } from "./prices/configured-prices.ts";
 import { LayeredPriceBook } from "./prices/price-book.ts";
@@ -61,6 +68,7 @@ import { type AdminService, adminService } from "./rpc/admin/admin-service.ts";
 import { createAgentService } from "./rpc/admin/agent-service.ts";
 import { createAuditService } from "./rpc/admin/audit-service.ts";
 import { createKeyService } from "./rpc/admin/key-service.ts";
+import { createLimitService } from "./rpc/admin/limit-service.ts";
 import { createRequestLogService } from "./rpc/admin/request-log-service.ts";
 import { createTenantService } from "./rpc/admin/tenant-service.ts";
 import { createUsageService } from "./rpc/admin/usage-service.ts";
@@ -82,6 +90,7 @@ import { createSharedSignatures, serveSignatures } from "./stores/shared-signatu
 import { createExposition } from "./telemetry/exposition.ts";
 import { measureAccess } from "./telemetry/measured-access.ts";
 import { CountedMetrics } from "./telemetry/metrics.ts";
+import { openTraces } from "./telemetry/traces.ts";
 import { version } from "./version.ts";
 
 export interface AppOptions {
@@ -142,6 +151,12 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     await stores.close();
     throw thrown;
   });
+  const limits = await openLimits(limitsPlace(config, stores, workers?.link, log)).catch(async (thrown: unknown) => {
+    await people.close();
+    await stores.close();
+    throw thrown;
+  });
+  const leases = new HeldLeases();
   const { providers, notes, types, secrets } = await openProviders(config, env);
   const byName = new Map(providers.map((provider) => [provider.name, provider]));
   const catalog = createCatalog(providers, {
@@ -156,6 +171,14 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     models: mapValues(config.models, readModelTraits),
     catalog,
     maxAttempts: config.max_attempts,
+  });
+  const traces = await openTraces({
+    ...config.telemetry.traces,
+    typeOf: (provider) => types.get(provider),
+    originOf: (provider) => byName.get(provider)?.origin,
+    env,
+    version,
+    log,
   });
   const metrics = config.telemetry.metrics.enabled
     ? new CountedMetrics({
@@ -176,7 +199,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   });
   const storedPrices = new StoredPrices({ store: stores.prices, book: prices, log, pollMs: config.price_data.refresh_seconds * 1_000 });
   await storedPrices.refresh();
-  const taps: LedgerTap[] = [new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
+  const taps: LedgerTap[] = [leases, new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
   const books = await openLedger({ ...ledgerPlace(config, stores), prices, taps, clock, log });
   const requestLog = config.request_log.enabled ? openRequestLog(config, stores, secrets, log) : undefined;
   const operations = createOperations({
@@ -185,6 +208,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     ledger: books.ledger,
     metrics,
     prices,
+    limits: { limiter: limits.limiter, outputEstimate: config.limits.output_estimate_tokens, leases },
     idempotency: {
       store: stores.idempotency,
       clock,
@@ -203,7 +227,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     relay: config.facade.relay,
     signatures: workers === undefined ? openSignatures(config) : createSharedSignatures(workers.link),
   });
-  const starter = createCallStarter({ clock, maxTimeoutMs: serverConfig.max_timeout_seconds * 1_000 });
+  const starter = createCallStarter({ clock, tracing: traces, maxTimeoutMs: serverConfig.max_timeout_seconds * 1_000 });
   const health = new HealthTable();
   const json = { maxDepth: config.json.max_depth, maxNodes: config.json.max_nodes };
   const shutdown = new AbortController();
@@ -226,10 +250,13 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     metrics,
   });
   const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, metrics, fallback: facade });
-  const readiness = () => ({ away: router.models().length === 0 ? ["targets"] : [], unenforceable: [] });
+  const readiness = () => {
+    const { away, unenforceable } = limits.readiness();
+    return { away: [...(router.models().length === 0 ? ["targets"] : []), ...away], unenforceable };
+  };
   const tls = readTls(serverConfig);
   const watches = new AbortController();
-  const adminServices = createAdminServices(stores, people, requestLog, watches.signal);
+  const adminServices = createAdminServices(stores, people, limits.limiter, requestLog, watches.signal);
   const server = createServer({
     data: {
       handler: createDataHandler(serverConfig, health, showsTelemetry(config) ? exposition : undefined, rpc, log),
@@ -262,6 +289,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     await closeAll(providers);
     await people.close();
     storedPrices.close();
+    limits.close();
     await books.close(0);
     await requestLog?.close();
     await stores.close();
@@ -298,8 +326,10 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
       shutdown.abort();
       clearInterval(refreshing);
       await closeAll(providers);
+      await traces?.close();
       await people.close();
       storedPrices.close();
+      limits.close();
       await books.close(lastRowsMs);
       await requestLog?.close();
       await stores.close();
@@ -334,6 +364,7 @@ export { lockKeyFile } from "./access/key-file.ts";
 function createAdminServices(
   stores: Stores,
   { administration, forgetTenant }: OpenedAccess,
+  limits: LimitDesk,
   requestLog: RunningRequestLog | undefined,
   stopping: AbortSignal,
 ): readonly AdminService[] {
@@ -342,6 +373,7 @@ function createAdminServices(
     adminService(KeyService, createKeyService({ ...stores, administration })),
     adminService(TenantService, createTenantService({ ...stores, onChange: forgetTenant })),
     adminService(AuditService, createAuditService(stores.audit)),
+    adminService(LimitService, createLimitService({ ...stores, desk: limits })),
     adminService(RequestLogService, createRequestLogService({ ...stores, clock: systemClock, stopping, onWritten })),
     adminService(UsageService, createUsageService({ ...stores, stopping })),
     adminService(AgentService, createAgentService({ ...stores, clock: systemClock })),
@@ -355,7 +387,10 @@ function issuerOrigins({ auth: { oidc_issuer: issuer, oidc_jwks_url: keys } }: C
 
 /** What workers share in the memory of their primary process. */
 export function createSharedServices(config: Config): readonly SharedService[] {
-  return [serveSignatures(openSignatures(config))];
+  return [
+    serveSignatures(openSignatures(config)),
+    serveLimitState(new MemoryLimitState({ clock: systemClock, maxCounters: config.limits.max_counters })),
+  ];
 }
 
 function openSignatures({ signatures }: Config): SignatureStore {
@@ -396,6 +431,23 @@ export async function migrateStores(config: Config, check: boolean): Promise<Sch
 function databasePlace({ stores, data_dir: dataDir }: Config): DatabasePlace {
   const { database_url: databaseUrl, pool_size: poolSize } = stores;
   return { engine: chooseEngine({ configured: stores.engine, databaseUrl, dataDir }), dataDir, databaseUrl, poolSize };
+}
+
+function limitsPlace({ limits, redis, server }: Config, stores: Stores, link: WorkerLink | undefined, log: Logger) {
+  return {
+    configured: limits.rules,
+    store: stores.limitRules,
+    ledger: stores.ledger,
+    tenants: stores.tenants,
+    machines: limits.machines,
+    workers: link === undefined ? 1 : server.workers === "auto" ? availableParallelism() : server.workers,
+    redis: { url: redis.url, commandTimeoutMs: redis.command_timeout_ms },
+    link,
+    maxCounters: limits.max_counters,
+    pollMs: limits.refresh_seconds * 1_000,
+    clock: systemClock,
+    log,
+  };
 }
 
 function ledgerPlace({ ledger, data_dir: dataDir }: Config, stores: Stores) {

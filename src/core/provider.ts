@@ -10,6 +10,8 @@ import type { ModelTraits, Target } from "./target.ts";
 export interface Provider {
   /** As configured; the first half of `provider/model`. */
   readonly name: string;
+  /** Where it is asked: scheme, host and port; absent for models in this process. */
+  readonly origin?: string;
   /** True for the gateway's own models: they are listed as `provider/model`, and never take a vendor's bare id. */
   readonly listsFullNames?: boolean;
   /**

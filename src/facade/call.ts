@@ -51,6 +51,7 @@ export function failCall({ response, surface, options }: Exchange, call: Call, t
   const error = inWordsOf(GatewayError.from(thrown), clientPath);
   // What the pipeline has settled, it has counted.
   if (error.settled === undefined) options.metrics?.refused(error);
+  call.span?.end("", call.attempts, error);
   if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
   sendError(response, surface, error, call);
 }

@@ -58,14 +58,16 @@ export function createProvider(settings: ProviderSettings, dependencies: Provide
   for (const [span, value] of Object.entries(settings.timeouts ?? {})) {
     if (!(Number.isFinite(value) && value > 0)) throw new Error(`timeouts.${span}: must be more than 0 ms`);
   }
-  return kind.create({
+  const address = readBaseUrl(baseUrl);
+  const provider = kind.create({
     settings,
-    baseUrl: readBaseUrl(baseUrl),
+    baseUrl: address,
     credential: settings.apiKey === undefined ? undefined : { ...kind.credential, secret: settings.apiKey },
     // A host that the configuration names is allowed by that; a vendor's own name must not lead inside.
     allowPrivate: settings.baseUrl !== undefined || kind.local === true,
     dependencies,
   });
+  return Object.assign(provider, { origin: address.origin });
 }
 
 /** Region names, which become part of an address. */

@@ -14,6 +14,8 @@ import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import { writeDollars } from "../core/money.ts";
 import type { Operations } from "../core/operations.ts";
+import { rateLimitHeaders } from "../core/rate-limit-headers.ts";
+import type { RequestLog } from "../core/request-log.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { type CallIds, idsWithoutCall, writeIds } from "./call-ids.ts";
 import { toConnectError } from "./connect-error.ts";
@@ -27,6 +29,8 @@ export interface InferenceServiceOptions {
   readonly validate: ValidateRequest;
   /** Absent: nothing is counted. */
   readonly metrics?: Metrics | undefined;
+  /** Absent: what is refused before it runs leaves no record. */
+  readonly requestLog?: RequestLog | undefined;
   readonly log: Logger;
 }
 
@@ -38,7 +42,7 @@ interface CallFacts {
 const translationHeader = "x-dragoman-translation";
 
 export function createInferenceService(service: InferenceServiceOptions): ServiceImpl<typeof InferenceService> {
-  const { operations, validate, starter, metrics, log } = service;
+  const { operations, validate, starter, requestLog, metrics, log } = service;
 
   return {
     async *generate(request, context) {
@@ -47,10 +51,13 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
       // Headers leave with the first event, so they are set before it.
       writeIds(context.responseHeader, call);
       try {
-        validate(GenerateRequestSchema, request);
+        check(GenerateRequestSchema, request, call);
         for await (const { events } of operations.generate(request, call)) {
           for (const event of mergeDeltas(events)) {
-            if (event.event.case === "started") reportReplay(context.responseHeader, event.event.value.replayed);
+            if (event.event.case === "started") {
+              reportReplay(context.responseHeader, event.event.value.replayed);
+              reportLimits(context.responseHeader, call);
+            }
             if (event.event.case === "settled") {
               report(context.responseTrailer, event.event.value.translation);
               reportCost(context.responseTrailer, event.event.value);
@@ -59,7 +66,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
           }
         }
       } catch (thrown) {
-        throw fail(thrown, call, context);
+        throw failCall(thrown, call, context);
       } finally {
         running.end();
       }
@@ -104,15 +111,25 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
   ): Promise<Response> {
     const running = begin(operation, facts, context);
     try {
-      validate(schema, request);
+      check(schema, request, running.call);
       const response = await run(running.call);
       // Only now: an error brings the same names itself.
       writeIds(context.responseHeader, running.call);
+      reportLimits(context.responseHeader, running.call);
       return response;
     } catch (thrown) {
-      throw fail(thrown, running.call, context);
+      throw failCall(thrown, running.call, context);
     } finally {
       running.end();
+    }
+  }
+
+  function check<Desc extends DescMessage>(schema: Desc, request: MessageShape<Desc>, call: Call): void {
+    try {
+      validate(schema, request);
+    } catch (thrown) {
+      if (call.operation !== "list_models") requestLog?.refused(call, "", GatewayError.from(thrown));
+      throw thrown;
     }
   }
 
@@ -135,6 +152,12 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
     } catch (thrown) {
       throw fail(thrown, idsWithoutCall(requestHeader.get("x-request-id")), context);
     }
+  }
+
+  function failCall(thrown: unknown, call: Call, context: HandlerContext): ConnectError {
+    const error = GatewayError.from(thrown);
+    call.span?.end("", call.attempts, error);
+    return fail(error, call, context);
   }
 
   function fail(thrown: unknown, ids: CallIds, { method, responseHeader }: HandlerContext): ConnectError {
@@ -170,6 +193,10 @@ function stopReason(reason: unknown): GatewayError {
   if (reason instanceof ConnectError && reason.code === Code.DeadlineExceeded)
     return new GatewayError("timeout", "the client's deadline passed");
   return new GatewayError("cancelled", "the client went away", { cause: reason });
+}
+
+function reportLimits(headers: Headers, { limits = [] }: Call): void {
+  for (const [name, value] of Object.entries(rateLimitHeaders(limits))) headers.set(name, value);
 }
 
 function report(headers: Headers, notes: readonly TranslationNote[] = []): void {
