@@ -7,7 +7,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { KeyService } from "../../../gen/dragoman/admin/v1/key_service_pb.ts";
 import { TenantService } from "../../../gen/dragoman/admin/v1/tenant_service_pb.ts";
-import { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
+import type { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
 import { type RunningApp, startApp } from "../../../src/app.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { LogFields, Logger } from "../../../src/core/log.ts";

@@ -10,6 +10,7 @@ import { KeyService } from "../../../gen/dragoman/admin/v1/key_service_pb.ts";
 import { TenantService } from "../../../gen/dragoman/admin/v1/tenant_service_pb.ts";
 import { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
 import { InferenceService } from "../../../gen/dragoman/v1/inference_service_pb.ts";
+import { run } from "../../../src/cli/run.ts";
 import { type AdminGateway, otherTenant, startAdminGateway } from "./admin-gateway.ts";
 
 let gateway: AdminGateway;
@@ -231,3 +232,16 @@ test("no secret of a key stands in any log line, file, list or error", async () 
     }
   }
 });
+
+test("keys that the command line makes and revokes are seen by a gateway that runs", async () => {
+  const dragoman = async (...words: string[]) => {
+    let out = "";
+    const terminal = { write: (text: string) => void (out += text), writeError() {}, color: false, env: {}, cwd: gateway.directory };
+    expect(await run([...words, "--config", join(gateway.directory, "dragoman.json")], terminal)).toBe(0);
+    return out.trim();
+  };
+  const secret = await dragoman("keys", "create", "--name", "outside");
+  expect((await chat(secret)).status).toBe(200);
+  await dragoman("keys", "revoke", secret.split("_").slice(0, 3).join("_"));
+  await vi.waitFor(async () => expect((await chat(secret)).status).toBe(401), { timeout: 5_000, interval: 50 });
+}, 15_000);
