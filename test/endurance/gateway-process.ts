@@ -1,0 +1,57 @@
+/** The gateway as a process of its own, which may be killed. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+
+export interface GatewayProcess {
+  /** Data port. */
+  readonly url: string;
+  /** Ends at once, as a power button would: nothing of the program runs any more. */
+  kill(): Promise<void>;
+  /** SIGTERM; gives the exit code. */
+  stop(): Promise<number | null>;
+}
+
+const startMs = 60_000;
+
+/** Rejects with what the program wrote where it does not start. Nothing of this process's keys reaches it. */
+export async function startGatewayProcess(config: string): Promise<GatewayProcess> {
+  const child = spawn(process.execPath, ["src/main.ts", "serve", "--config", config], {
+    cwd: join(import.meta.dirname, "../.."),
+    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", NO_COLOR: "1" },
+  });
+  let out = "";
+  let err = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    // The end is what tells why it ended.
+    err = (err + text).slice(-20_000);
+  });
+  const until = performance.now() + startMs;
+  while (!out.includes("buf curl")) {
+    if (child.exitCode !== null || performance.now() > until) {
+      child.kill("SIGKILL");
+      throw new Error(`the gateway does not start:\n${out}\n${err}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const [url = ""] = out.match(/http:\/\/127\.0\.0\.1:\d+/) ?? [];
+  return {
+    url,
+    async kill() {
+      child.kill("SIGKILL");
+      await ended(child);
+    },
+    async stop() {
+      child.kill("SIGTERM");
+      await ended(child);
+      return child.exitCode;
+    },
+  };
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
