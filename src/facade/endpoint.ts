@@ -1,11 +1,12 @@
 /** What an endpoint is, and what it is given. */
 import type { Access, AccessRule } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
-import type { CallStarter } from "../core/incoming.ts";
+import type { CallStarter, IncomingCall } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { Operations } from "../core/operations.ts";
 import type { Principal } from "../core/principal.ts";
+import type { RequestLog } from "../core/request-log.ts";
 import type { ResponseStore } from "../core/response-store.ts";
 import type { Scope } from "../core/scope.ts";
 import type { NodeRequest, NodeResponse } from "./exchange.ts";
@@ -20,6 +21,8 @@ export interface FacadeOptions {
   readonly clock: Clock;
   /** Absent: nothing is counted. */
   readonly metrics?: Metrics | undefined;
+  /** Absent: what is refused before it is a call leaves no record. */
+  readonly requestLog?: RequestLog | undefined;
   readonly log: Logger;
   readonly body: BodyLimits;
   /** What `stream` is where a client of chat completions leaves it out (surfaces.md N4). */
@@ -49,6 +52,8 @@ export interface Endpoint {
   /** What the caller must be allowed to do; asked before the body is read (surfaces.md 2.6). */
   readonly scope: Scope;
   readonly answer: Answer;
+  /** What kind of calls it runs; absent: none. */
+  readonly runs?: Pick<IncomingCall, "operation" | "dialect"> | undefined;
 }
 
 /** Whoever may only read may ask, not call: viewers and auditors have GET. */

@@ -2,7 +2,9 @@
 import { anthropicCountTokensDialect, anthropicMessagesDialect } from "../codecs/anthropic-messages/index.ts";
 import { geminiBatchEmbedDialect, geminiCountTokensDialect, geminiDialect, geminiEmbedDialect } from "../codecs/gemini/index.ts";
 import { openAiChatDialect } from "../codecs/openai-chat/index.ts";
+import { openAiCompletionsDialect } from "../codecs/openai-completions/index.ts";
 import { openAiEmbeddingsDialect } from "../codecs/openai-embeddings/index.ts";
+import { openAiInputTokensDialect, openAiResponsesDialect } from "../codecs/openai-responses/index.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Scope } from "../core/scope.ts";
 import { anthropicModels } from "./anthropic-models.ts";
@@ -23,17 +25,17 @@ import { anthropicSurface, googleSurface, googleVerbs } from "./surface.ts";
 export function createEndpoints(): readonly Endpoint[] {
   const running = new RunningResponses();
   return [
-    post("/v1/chat/completions", "chat", answerGenerate(openAiChatDialect, { usesDefaultStream: true })),
-    post("/v1/completions", "chat", answerCompletions),
-    post("/v1/responses", "chat", answerResponses(running)),
-    post("/v1/responses/input_tokens", "chat", answerInputTokens),
+    post("/v1/chat/completions", "chat", answerGenerate(openAiChatDialect, { usesDefaultStream: true }), generates(openAiChatDialect)),
+    post("/v1/completions", "chat", answerCompletions, generates(openAiCompletionsDialect)),
+    post("/v1/responses", "chat", answerResponses(running), generates(openAiResponsesDialect)),
+    post("/v1/responses/input_tokens", "chat", answerInputTokens, counts(openAiInputTokensDialect)),
     get("/v1/responses/{id}", "chat", answerRetrieve(running)),
     { method: "DELETE", path: "/v1/responses/{id}", scope: "chat", answer: answerDelete(running) },
     post("/v1/responses/{id}/cancel", "chat", answerCancel(running)),
     get("/v1/responses/{id}/input_items", "chat", answerInputItems(running)),
-    post("/v1/messages", "chat", answerGenerate(anthropicMessagesDialect)),
-    post("/v1/messages/count_tokens", "chat", answerCountTokens(anthropicCountTokensDialect)),
-    post("/v1/embeddings", "embed", answerEmbeddings(openAiEmbeddingsDialect)),
+    post("/v1/messages", "chat", answerGenerate(anthropicMessagesDialect), generates(anthropicMessagesDialect)),
+    post("/v1/messages/count_tokens", "chat", answerCountTokens(anthropicCountTokensDialect), counts(anthropicCountTokensDialect)),
+    post("/v1/embeddings", "embed", answerEmbeddings(openAiEmbeddingsDialect), embeds(openAiEmbeddingsDialect)),
     get("/v1/models", "models", answerModelList(sharedModels)),
     get("/v1/models/{model+}", "models", answerModel(sharedModels)),
     ...["/v1beta", "/v1beta1"].flatMap((version) => [
@@ -56,11 +58,11 @@ export function createEndpoints(): readonly Endpoint[] {
 
 function geminiVerbs(model: string): readonly Endpoint[] {
   return [
-    post(`${model}:generateContent`, "chat", answerGenerate(geminiDialect, { stream: false })),
-    post(`${model}:streamGenerateContent`, "chat", answerGenerate(geminiDialect, { stream: true })),
-    post(`${model}:countTokens`, "chat", answerCountTokens(geminiCountTokensDialect)),
-    post(`${model}:embedContent`, "embed", answerEmbeddings(geminiEmbedDialect)),
-    post(`${model}:batchEmbedContents`, "embed", answerEmbeddings(geminiBatchEmbedDialect)),
+    post(`${model}:generateContent`, "chat", answerGenerate(geminiDialect, { stream: false }), generates(geminiDialect)),
+    post(`${model}:streamGenerateContent`, "chat", answerGenerate(geminiDialect, { stream: true }), generates(geminiDialect)),
+    post(`${model}:countTokens`, "chat", answerCountTokens(geminiCountTokensDialect), counts(geminiCountTokensDialect)),
+    post(`${model}:embedContent`, "embed", answerEmbeddings(geminiEmbedDialect), embeds(geminiEmbedDialect)),
+    post(`${model}:batchEmbedContents`, "embed", answerEmbeddings(geminiBatchEmbedDialect), embeds(geminiBatchEmbedDialect)),
     post(`${model}:{verb}`, "chat", refuseVerb),
   ];
 }
@@ -80,6 +82,19 @@ function get(path: string, scope: Scope, answer: Answer): Endpoint {
   return { method: "GET", path, scope, answer };
 }
 
-function post(path: string, scope: Scope, answer: Answer): Endpoint {
-  return { method: "POST", path, scope, answer };
+function post(path: string, scope: Scope, answer: Answer, runs?: Endpoint["runs"]): Endpoint {
+  return { method: "POST", path, scope, answer, runs };
+}
+
+/** Whether it streams is not known before the request is read. */
+function generates({ name: dialect }: { readonly name: string }): Endpoint["runs"] {
+  return { operation: "complete", dialect };
+}
+
+function embeds({ name: dialect }: { readonly name: string }): Endpoint["runs"] {
+  return { operation: "embed", dialect };
+}
+
+function counts({ name: dialect }: { readonly name: string }): Endpoint["runs"] {
+  return { operation: "count_tokens", dialect };
 }

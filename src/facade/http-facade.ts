@@ -12,7 +12,7 @@ import { type FacadeOptions, ruleOf } from "./endpoint.ts";
 import { createEndpoints } from "./endpoints.ts";
 import { headerOf, type NodeRequest, type NodeResponse, signalOf, splitUrl } from "./exchange.ts";
 import { createPathMatcher, type MatchPath } from "./match-path.ts";
-import { newIds } from "./reply-headers.ts";
+import { type Refusal, recordRefusal } from "./record-refusal.ts";
 import { sendError } from "./send-error.ts";
 import { surfaceOf } from "./surface.ts";
 
@@ -28,6 +28,7 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
   const clientSignal = signalOf(response);
   const { path, query: rawQuery } = splitUrl(request);
   const surface = surfaceOf(request, path);
+  let known: Refusal["known"];
   try {
     const { endpoint, params } = match(request.method ?? "", path);
     setPathTemplate(request, endpoint.path);
@@ -36,6 +37,7 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     const credential = readCredential((name) => headerOf(request, name)) ?? query.get("key") ?? undefined;
     query.delete("key");
     const principal = await options.access.authenticate(credential, new RequestPeer(request));
+    known = { principal, endpoint };
     requireEndpoint(principal, [`${endpoint.method} ${path}`, `${endpoint.method} ${endpoint.path}`]);
     requireRule(principal, ruleOf(endpoint));
     await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, options });
@@ -43,6 +45,6 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     const error = GatewayError.from(thrown);
     options.metrics?.refused(error);
     if (error.reason === "internal") options.log.error("the facade failed", { path, error });
-    sendError(response, surface, error, newIds(request, options.clock.wall()));
+    sendError(response, surface, error, recordRefusal({ request, clientSignal, surface, options, known }, error));
   }
 }

@@ -11,7 +11,7 @@ import type { Surface } from "./surface.ts";
 
 export type HeaderMap = Record<string, string>;
 
-type CallIds = Pick<Call, "requestId" | "clientRequestId">;
+export type CallIds = Pick<Call, "requestId" | "clientRequestId">;
 
 /** The ids of an answer that no call stands behind. */
 export function newIds(request: NodeRequest, wall: number): CallIds {

@@ -4,17 +4,20 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Access } from "../core/access.ts";
+import type { Operation } from "../core/call.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { Operations } from "../core/operations.ts";
+import type { RequestLog } from "../core/request-log.ts";
 import { type AdminOptions, serveAdmin } from "./admin/serve-admin.ts";
 import { createConnectHandler } from "./connect-handler.ts";
 import { createGate } from "./gate.ts";
 import { type HealthTable, ServingStatus } from "./health-table.ts";
 import { createInferenceService } from "./inference-service.ts";
 import { strictJson } from "./json-decoder.ts";
+import { recordForbidden } from "./record-forbidden.ts";
 import { serveReflection } from "./reflection.ts";
 import { createRequestValidator } from "./request-validator.ts";
 import type { RpcLimits } from "./rpc-limits.ts";
@@ -34,6 +37,8 @@ export interface RpcOptions extends OpsRpcOptions {
   readonly operations: Operations;
   readonly starter: CallStarter;
   readonly access: Access;
+  /** Absent: what is refused before it runs leaves no record. */
+  readonly requestLog?: RequestLog | undefined;
   /** Absent: nothing is counted. */
   readonly metrics?: Metrics | undefined;
 }
@@ -73,17 +78,20 @@ export function createAdminRpcHandler(options: AdminRpcOptions): NodeHandler {
 }
 
 /** Method by method, because the JSON of each is held against its own message. */
-function serveInference(router: ConnectRouter, { operations, starter, access, limits, metrics }: RpcOptions, log: Logger): void {
-  const service = createInferenceService({ operations, starter, validate: createRequestValidator(), metrics, log });
+function serveInference(router: ConnectRouter, options: RpcOptions, log: Logger): void {
+  const { operations, starter, access, limits, metrics, requestLog } = options;
+  const service = createInferenceService({ operations, starter, validate: createRequestValidator(), metrics, requestLog, log });
   const { generate, complete, embed, countTokens, listModels } = InferenceService.method;
-  const optionsOf = (method: DescMethod) => ({
+  const onForbidden = (operation: Operation | undefined) =>
+    requestLog === undefined || operation === undefined ? undefined : recordForbidden(operation, { starter, requestLog });
+  const optionsOf = (method: DescMethod, operation?: Operation) => ({
     readMaxBytes: limits.inferenceMessageBytes,
     jsonOptions: strictJson(method.input, limits.json),
-    requestGate: createGate(access, method, "data", undefined, metrics),
+    requestGate: createGate(access, method, "data", onForbidden(operation), metrics),
   });
-  router.rpc(generate, service.generate, optionsOf(generate));
-  router.rpc(complete, service.complete, optionsOf(complete));
-  router.rpc(embed, service.embed, optionsOf(embed));
-  router.rpc(countTokens, service.countTokens, optionsOf(countTokens));
+  router.rpc(generate, service.generate, optionsOf(generate, "generate"));
+  router.rpc(complete, service.complete, optionsOf(complete, "complete"));
+  router.rpc(embed, service.embed, optionsOf(embed, "embed"));
+  router.rpc(countTokens, service.countTokens, optionsOf(countTokens, "count_tokens"));
   router.rpc(listModels, service.listModels, optionsOf(listModels));
 }

@@ -1,0 +1,23 @@
+/** Calls that a known caller may not make: the request log has them too. */
+import type { Operation } from "../core/call.ts";
+import type { CallStarter } from "../core/incoming.ts";
+import type { RequestLog } from "../core/request-log.ts";
+import type { OnForbidden } from "./gate.ts";
+
+export interface RecordForbiddenOptions {
+  readonly starter: CallStarter;
+  readonly requestLog: RequestLog;
+}
+
+export function recordForbidden(operation: Operation, { starter, requestLog }: RecordForbiddenOptions): OnForbidden {
+  return async (principal, error, { requestHeader, signal }) => {
+    try {
+      const header = (name: string) => requestHeader.get(name) ?? undefined;
+      const { call, end } = starter.start({ operation, surface: "rpc", dialect: "dragoman", principal, clientSignal: signal, header });
+      end();
+      requestLog.refused(call, "", error);
+    } catch {
+      // The headers that say whose call it is are wrong too.
+    }
+  };
+}
