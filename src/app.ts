@@ -7,6 +7,7 @@ import { AgentService } from "../gen/dragoman/admin/v1/agent_service_pb.ts";
 import { AuditService } from "../gen/dragoman/admin/v1/audit_service_pb.ts";
 import { KeyService } from "../gen/dragoman/admin/v1/key_service_pb.ts";
 import { LimitService } from "../gen/dragoman/admin/v1/limit_service_pb.ts";
+import { PriceService } from "../gen/dragoman/admin/v1/price_service_pb.ts";
 import { RequestLogService } from "../gen/dragoman/admin/v1/request_log_service_pb.ts";
 import { TenantService } from "../gen/dragoman/admin/v1/tenant_service_pb.ts";
 import { UsageService } from "../gen/dragoman/admin/v1/usage_service_pb.ts";
@@ -44,6 +45,7 @@ import { serveLimitState } from "./limits/remote-state.ts";
 import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
 import { HeldLeases } from "./pipeline/held-leases.ts";
 import { createOperations } from "./pipeline/operations.ts";
+import { targetsOf } from "./pipeline/price-models.ts";
 import { readConfiguredPrices } from "./prices/configured-prices.ts";
 import { LayeredPriceBook } from "./prices/price-book.ts";
 import { StoredPrices } from "./prices/stored-prices.ts";
@@ -69,6 +71,7 @@ import { createAgentService } from "./rpc/admin/agent-service.ts";
 import { createAuditService } from "./rpc/admin/audit-service.ts";
 import { createKeyService } from "./rpc/admin/key-service.ts";
 import { createLimitService } from "./rpc/admin/limit-service.ts";
+import { createPriceService } from "./rpc/admin/price-service.ts";
 import { createRequestLogService } from "./rpc/admin/request-log-service.ts";
 import { createTenantService } from "./rpc/admin/tenant-service.ts";
 import { createUsageService } from "./rpc/admin/usage-service.ts";
@@ -199,6 +202,10 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   });
   const storedPrices = new StoredPrices({ store: stores.prices, book: prices, log, pollMs: config.price_data.refresh_seconds * 1_000 });
   await storedPrices.refresh();
+  const pruning = setInterval(() => {
+    stores.idempotency.prune(clock.wall()).catch((error: unknown) => log.warn("old idempotency keys could not be removed", { error }));
+  }, idempotencyPruneMs);
+  pruning.unref();
   const taps: LedgerTap[] = [leases, new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
   const books = await openLedger({ ...ledgerPlace(config, stores), prices, taps, clock, log });
   const requestLog = config.request_log.enabled ? openRequestLog(config, stores, secrets, log) : undefined;
@@ -257,7 +264,19 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   };
   const tls = readTls(serverConfig);
   const watches = new AbortController();
-  const adminServices = createAdminServices(stores, people, limits.limiter, requestLog, watches.signal);
+  const adminServices = [
+    ...createAdminServices(stores, people, limits.limiter, requestLog, watches.signal),
+    adminService(
+      PriceService,
+      createPriceService({
+        ...stores,
+        book: prices,
+        clock,
+        targets: () => router.models().flatMap(targetsOf),
+        onChange: () => storedPrices.refresh(),
+      }),
+    ),
+  ];
   const server = createServer({
     data: {
       handler: createDataHandler(serverConfig, health, showsTelemetry(config) ? exposition : undefined, rpc, log),
@@ -289,6 +308,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   const addresses = await server.listen().catch(async (thrown: unknown) => {
     await closeAll(providers);
     await people.close();
+    clearInterval(pruning);
     storedPrices.close();
     limits.close();
     await books.close(0);
@@ -329,6 +349,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
       await closeAll(providers);
       await traces?.close();
       await people.close();
+      clearInterval(pruning);
       storedPrices.close();
       limits.close();
       await books.close(lastRowsMs);
@@ -470,6 +491,9 @@ function drainBounds({ ledger: { drain } }: Config) {
 
 /** How long the stop waits for the store to take the last rows; the journal keeps the others. */
 const lastRowsMs = 5_000;
+
+/** How often idempotency keys that are over are removed. */
+const idempotencyPruneMs = 600_000;
 
 /** How long the start waits for lists of models. */
 const firstListMs = 500;

@@ -11,6 +11,7 @@ const allowed: Record<string, readonly string[]> = {
   policy: ["core", "gen"],
   access: ["core", "gen"],
   ledger: ["core", "gen"],
+  limits: ["core", "gen"],
   prices: ["core", "gen"],
   redaction: ["core", "gen"],
   "request-log": ["core", "gen"],

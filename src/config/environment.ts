@@ -22,6 +22,7 @@ const plainVariables: readonly { readonly variable: string; readonly path: reado
   { variable: "LOG_LEVEL", path: ["log_level"] },
   { variable: "DRAGOMAN_DATA_DIR", path: ["data_dir"] },
   { variable: "DATABASE_URL", path: ["stores", "database_url"] },
+  { variable: "REDIS_URL", path: ["redis", "url"] },
   { variable: "DRAGOMAN_API_KEY", path: ["auth", "api_key"], emptyCounts: true },
 ];
 

@@ -3,6 +3,7 @@ import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts"
 import type { Attempt, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import { GatewayError } from "./error.ts";
 import type { JsonObject } from "./json.ts";
+import type { LimitLevel } from "./limits.ts";
 import type { Principal } from "./principal.ts";
 import type { Target } from "./target.ts";
 import type { CallSpan } from "./tracing.ts";
@@ -66,6 +67,8 @@ export interface Call {
   readonly translation: TranslationNote[];
   /** What the model's name became, told by admission to every copy of the call. */
   readonly resolved?: ResolvedModel;
+  /** What is left of the limits that hold for the call, for the answer's headers; filled in before it is dispatched. */
+  readonly limits?: LimitLevel[] | undefined;
   /** The targets that admission chose, first to try first. Empty before admission. */
   readonly targets: readonly Target[];
   /** Most targets that one call may try. */

@@ -105,6 +105,8 @@ export interface ErrorDetails {
   readonly upstream?: UpstreamWords;
   /** What a translated call could not carry, with reason untranslatable. */
   readonly translation?: readonly TranslationNote[];
+  /** The limits that refused the call, in words without content: google.rpc.QuotaFailure. */
+  readonly violations?: readonly { readonly subject: string; readonly description: string }[];
   /** Headers of the answer, lower case: allow, www-authenticate. */
   readonly headers?: Readonly<Record<string, string>>;
   /** True where for certain nothing reached the provider's model: connect refused, TLS failure, a refusal of our own. */

@@ -50,9 +50,8 @@ export interface LimitLevel {
   readonly subject: LimitSubject;
   /** Which one is counted. */
   readonly subjectId: string;
-  readonly metric: LimitMetric;
-  readonly window: LimitWindow;
-  /** In the metric's unit; money in nano-dollars. */
+  readonly field: LimitField;
+  /** In the unit of what is counted; money in nano-dollars. */
   readonly limit: number;
   /** Not negative. */
   readonly remaining: number;
@@ -64,10 +63,10 @@ export interface LimitLevel {
 export interface LimitLease {
   /** Every limit that held for the call, as they stood when it was taken. */
   readonly levels: readonly LimitLevel[];
-  /** Puts right what was reserved and gives slots back. The first call counts. Never throws, never waits. */
+  /** As they were reserved: their number does not change. */
+  readonly bytes: number;
+  /** Puts right what was reserved, and gives slots back: what was not used is there again. The first call counts. Never throws, never waits. */
   settle(actual: LimitAmounts): void;
-  /** Gives back everything that was reserved but the request itself: nothing was sent. The first of the two counts. */
-  release(): void;
 }
 
 /** The rules that hold for one call. */

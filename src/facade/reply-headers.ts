@@ -5,6 +5,7 @@ import type { Call } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import { writeDollars } from "../core/money.ts";
+import { rateLimitHeaders } from "../core/rate-limit-headers.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { headerOf, type NodeRequest } from "./exchange.ts";
 import type { Surface } from "./surface.ts";
@@ -44,7 +45,7 @@ export function servingHeaders(
   headers["server-timing"] = writeServerTiming(call, now);
   const translation = writeTranslationHeader(call.translation);
   if (translation !== "") headers["x-dragoman-translation"] = translation;
-  return headers;
+  return call.limits === undefined || call.limits.length === 0 ? headers : { ...headers, ...rateLimitHeaders(call.limits) };
 }
 
 /** Of a buffered answer: what the calls behind it cost together, where that is known of each. */

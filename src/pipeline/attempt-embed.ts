@@ -63,7 +63,7 @@ function usageOf(said: Usage | undefined, request: EmbedRequest): Usage {
   return create(UsageSchema, { inputTokens: countInput(request), basis: UsageBasis.ESTIMATED });
 }
 
-function countInput(request: EmbedRequest): number {
+export function countInput(request: EmbedRequest): number {
   const estimate = new TokenEstimate();
   for (const { input } of request.inputs) {
     if (input.case === "text") estimate.text(input.value);

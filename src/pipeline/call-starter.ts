@@ -126,6 +126,7 @@ export function createCallStarter({ clock, maxTimeoutMs, tracing }: CallStarterO
         part: incoming.part,
         attempts: [],
         translation: [],
+        limits: [],
         resolved: { model: "", route: "" },
         targets: [],
         maxAttempts: 0,

@@ -1,8 +1,8 @@
 /**
  * What runs for every operation, in order. Read this first.
  *
- *   Generate, Complete   observe -> idempotency -> admit -> signatures -> attempt   (Complete folds the same events)
- *   Embed                observe -> idempotency -> admit -> attempt
+ *   Generate, Complete   observe -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
+ *   Embed                observe -> idempotency -> admit -> limit -> attempt
  *   CountTokens          observe -> admit -> count
  *   ListModels           scope -> list
  */
@@ -32,6 +32,7 @@ import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
 import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "./idempotency.ts";
+import { type LimitOptions, limitEmbed, limitStream } from "./limit.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
 import { priceModels } from "./price-models.ts";
@@ -61,6 +62,8 @@ export interface PipelineOptions {
   /** Absent: no price is known. */
   readonly prices?: PriceBook | undefined;
   readonly idempotency: IdempotencyOptions;
+  /** Absent: nothing is limited. */
+  readonly limits?: Omit<LimitOptions, "prices" | "clock"> | undefined;
   /** Who is charged for a failed attempt; by default success_only: nobody. */
   readonly chargePolicy?: ChargePolicy | undefined;
   /** What a client that leaves its stream leads to, by provider; by default estimate. */
@@ -77,6 +80,7 @@ export interface Pipeline extends Operations {
 
 export function createOperations(options: PipelineOptions): Pipeline {
   const admission = new Admission(options);
+  const limits = options.limits === undefined ? undefined : { ...options, ...options.limits };
   const drains = options.drain === undefined ? undefined : new DrainPool(options.drain);
 
   const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
@@ -85,12 +89,13 @@ export function createOperations(options: PipelineOptions): Pipeline {
       ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
       idempotentStream(options.idempotency),
       admitStream(admission, "generate"),
+      ...(limits === undefined ? [] : [limitStream(limits)]),
       rememberSignatures(options.signatures),
     ],
     attemptGenerate({ ...options, drains }),
   );
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
-    [observeReply(options), idempotentEmbed(options.idempotency), admitReply(admission, "embed")],
+    [observeReply(options), idempotentEmbed(options.idempotency), admitReply(admission, "embed"), ...(limits === undefined ? [] : [limitEmbed(limits)])],
     attemptEmbed(options),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(

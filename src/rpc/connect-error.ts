@@ -20,7 +20,13 @@ const maxViolations = 16;
 
 export function toConnectError(error: GatewayError, ids: CallIds): ConnectError {
   const reason = error.reason.toUpperCase() as keyof typeof ErrorReason;
-  const { fields = [], retryAfterMs, upstream, headers } = error.details;
+  const {
+    fields = [],
+    retryAfterMs,
+    upstream,
+    headers,
+    violations = [{ subject: error.reason, description: error.message }],
+  } = error.details;
   const details = [
     detail(ErrorInfoSchema, { reason, domain: "dragoman", metadata: upstream === undefined ? {} : { provider: upstream.provider } }),
     detail(RequestInfoSchema, { requestId: ids.requestId }),
@@ -31,7 +37,7 @@ export function toConnectError(error: GatewayError, ids: CallIds): ConnectError 
   }
   if (retryAfterMs !== undefined) details.push(detail(RetryInfoSchema, { retryDelay: toDuration(retryAfterMs) }));
   if (quotaReasons.has(error.reason)) {
-    details.push(detail(QuotaFailureSchema, { violations: [{ subject: error.reason, description: error.message }] }));
+    details.push(detail(QuotaFailureSchema, { violations: [...violations.slice(0, maxViolations)] }));
   }
   details.push(detail(FailureDetailSchema, describeFailure(error, ErrorReason[reason], ids)));
 

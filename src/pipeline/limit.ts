@@ -1,0 +1,168 @@
+/**
+ * Limits and budgets: what the call may take is reserved before anything is dispatched, and put right when it is over,
+ * however it ends. Where no rule holds the next step runs as if this one were not there.
+ */
+import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type EmbedRequest, EmbedRequestSchema, type EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import { type GenerateRequest, GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { Attempt } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Call } from "../core/call.ts";
+import type { Clock } from "../core/clock.ts";
+import type { EventBatch } from "../core/event.ts";
+import type { LimitAmounts, LimitClaim, Limiter, LimitFacts, LimitLease } from "../core/limits.ts";
+import { type PriceBook, reserveOf } from "../core/pricing.ts";
+import { estimateInput } from "../core/usage.ts";
+import { countInput } from "./attempt-embed.ts";
+import type { HeldLeases } from "./held-leases.ts";
+import type { Stage } from "./stage.ts";
+
+export interface LimitOptions {
+  readonly limiter: Limiter;
+  /** Absent: budgets reserve nothing, and count what attempts cost. */
+  readonly prices?: PriceBook | undefined;
+  readonly clock: Clock;
+  /** Output tokens to reserve of a token limit for a call that names no cap; the truth is settled afterwards. */
+  readonly outputEstimate: number;
+  readonly leases: HeldLeases;
+}
+
+/** What a request is estimated by. */
+interface Estimate {
+  readonly inputTokens: number;
+  /** The cap of all answers together; undefined where the client names none. */
+  readonly outputCap: number | undefined;
+  /** False for what has no output. */
+  readonly generates: boolean;
+  bytes(): number;
+}
+
+export function limitStream(options: LimitOptions): Stage<GenerateRequest, AsyncIterable<EventBatch>> {
+  return (next) => (request, call) => {
+    const claim = options.limiter.claim(factsOf(call, request.model));
+    if (claim === undefined) return next(request, call);
+    return whileHeld(
+      () => reserve(claim, estimateGenerate(request), call, options),
+      () => next(request, call),
+      (lease) => settleLater(lease, call, options),
+    );
+  };
+}
+
+export function limitEmbed(options: LimitOptions): Stage<EmbedRequest, Promise<EmbedResponse>> {
+  return (next) => async (request, call) => {
+    const claim = options.limiter.claim(factsOf(call, request.model));
+    if (claim === undefined) return next(request, call);
+    const lease = await reserve(claim, estimateEmbed(request), call, options);
+    try {
+      return await next(request, call);
+    } finally {
+      settleLater(lease, call, options);
+    }
+  };
+}
+
+function factsOf({ principal, attribution, targets, route }: Call, requested: string): LimitFacts {
+  const models = [...new Set([...targets.slice(0, 1).flatMap(({ provider, model }) => [`${provider}/${model}`, model]), requested])];
+  return { tenant: principal.tenant, project: principal.project, key: principal.id, endUser: attribution?.endUserId ?? "", models, route };
+}
+
+async function reserve(claim: LimitClaim, estimate: Estimate, call: Call, options: LimitOptions): Promise<LimitLease> {
+  const { inputTokens, outputCap, generates } = estimate;
+  const modelCap = call.targets[0]?.traits.maxOutputTokens ?? Number.POSITIVE_INFINITY;
+  const lease = await claim.reserve({
+    inputTokens,
+    outputTokens: generates ? (outputCap ?? Math.min(options.outputEstimate, modelCap)) : 0,
+    bytes: claim.needsBytes ? estimate.bytes() : 0,
+    costNano: claim.needsCost ? mostCost(estimate, call, options) : 0n,
+  });
+  call.limits?.push(...lease.levels);
+  return lease;
+}
+
+/** The most that the call may cost at any of its targets; a hard budget must not be passed. */
+function mostCost({ inputTokens, outputCap, generates }: Estimate, call: Call, { prices, clock, outputEstimate }: LimitOptions): bigint {
+  let most = 0n;
+  for (const { provider, model, traits } of call.targets.slice(0, call.maxAttempts)) {
+    const price = prices?.price({ tenant: call.principal.tenant, provider, model, at: clock.wall() });
+    const outputTokens = generates ? (outputCap ?? traits.maxOutputTokens ?? outputEstimate) : 0;
+    const cost = reserveOf({ inputTokens, outputTokens }, price) ?? 0n;
+    if (cost > most) most = cost;
+  }
+  return most;
+}
+
+function settleLater(lease: LimitLease, call: Call, { leases }: LimitOptions): void {
+  leases.whenOver(call, () => lease.settle(spentOf(call.attempts, lease.bytes)));
+}
+
+/** What the attempts were billed for, the failed ones included. */
+function spentOf(attempts: readonly Attempt[], bytes: number): LimitAmounts {
+  const spent = { inputTokens: 0, outputTokens: 0, bytes, costNano: 0n };
+  for (const { usage, costNanoUsd = 0n } of attempts) {
+    spent.inputTokens += usage?.inputTokens ?? 0;
+    spent.outputTokens += usage?.outputTokens ?? 0;
+    spent.costNano += costNanoUsd;
+  }
+  return spent;
+}
+
+function estimateGenerate(request: GenerateRequest): Estimate {
+  const { maxOutputTokens, candidateCount = 1 } = request.sampling ?? {};
+  return {
+    inputTokens: estimateInput(request),
+    outputCap: maxOutputTokens === undefined ? undefined : maxOutputTokens * Math.max(1, candidateCount),
+    generates: true,
+    bytes: () => bytesOf(GenerateRequestSchema, request),
+  };
+}
+
+function estimateEmbed(request: EmbedRequest): Estimate {
+  return { inputTokens: countInput(request), outputCap: 0, generates: false, bytes: () => bytesOf(EmbedRequestSchema, request) };
+}
+
+/** A request's size in the contract's own encoding, so that it is the same by whatever surface it came. */
+function bytesOf<Desc extends DescMessage>(schema: Desc, request: MessageShape<Desc>): number {
+  return toBinary(schema, request).byteLength;
+}
+
+/** Opens a stream when it is first read and a lease is held, and ends the lease with it. Adds no layer to its events. */
+function whileHeld(
+  take: () => Promise<LimitLease>,
+  open: () => AsyncIterable<EventBatch>,
+  end: (lease: LimitLease) => void,
+): AsyncIterable<EventBatch> {
+  return {
+    [Symbol.asyncIterator]() {
+      let lease: LimitLease | undefined;
+      let inner: AsyncIterator<EventBatch> | undefined;
+      const over = (): void => {
+        if (lease !== undefined) end(lease);
+        lease = undefined;
+      };
+      return {
+        async next() {
+          try {
+            if (inner === undefined) {
+              lease = await take();
+              inner = open()[Symbol.asyncIterator]();
+            }
+            const result = await inner.next();
+            if (result.done) over();
+            return result;
+          } catch (thrown) {
+            over();
+            throw thrown;
+          }
+        },
+        async return() {
+          try {
+            await inner?.return?.();
+          } finally {
+            over();
+          }
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
