@@ -3,6 +3,7 @@
  * a store that is away takes no known key out of service.
  */
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import type { ApiKeyRecord, KeyStore } from "../core/key-store.ts";
@@ -38,6 +39,8 @@ export const keyCacheLimits = {
   entries: 10_000,
   /** How long a known key waits for a slow store. */
   patienceMs: 500,
+  /** No refusal after a look-up comes sooner: how long it took would tell an unknown id from a wrong secret. */
+  refusalMs: 5,
   /** After a failure the store is left alone for this long; known keys do not wait. */
   restMs: 1_000,
 };
@@ -129,12 +132,14 @@ export class StoredKeys {
   async #find(credential: string, digest: string): Promise<VerifiedKey | undefined> {
     const { clock } = this.#options;
     const begunAt = this.#options.changes.mark();
+    const soonest = sleep(keyCacheLimits.refusalMs);
     try {
       const record = await this.#findRecord(credential, digest);
       const usable = record !== undefined && (await this.#isEnabled(record)) ? record : undefined;
       if (usable === undefined) {
         this.#verified.delete(digest);
         this.#refused.set(digest, clock.now() + keyCacheLimits.negativeMs);
+        await soonest;
         return undefined;
       }
       const key = describe(usable, clock.now());

@@ -50,6 +50,7 @@ export async function openKeyScene({ separate = false } = {}): Promise<KeyScene>
   const stores = await createStores({
     engine: "memory",
     dataDir: "",
+    databaseUrl: undefined,
     migrateOnStart: false,
     responses: { maxBytes: 0, ttlMs: 1 },
     clock,

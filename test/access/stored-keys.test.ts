@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { installer, plainKey } from "../../src/access/key-administration.ts";
 import { sha256OfKey } from "../../src/access/key-file.ts";
 import { makeKeyParts, writeKey } from "../../src/access/key-format.ts";
+import type { Principal } from "../../src/core/principal.ts";
 import { openKeyScene } from "./scene.ts";
 
 const junk: readonly string[] = readFileSync(new URL("./junk-credentials.txt", import.meta.url), "utf8")
@@ -52,12 +53,12 @@ describe("a key", () => {
       models: ["sim/*"],
       app: "shop",
     });
-    expect([...((await ask(key)) as { scopes: Set<string> }).scopes]).toEqual(["chat", "models"]);
+    expect([...((await ask(key)) as Principal).scopes]).toEqual(["chat", "models"]);
   });
 
   test("without scopes has what its roles imply; relay only by name where it is held to models", async () => {
     const { make, ask } = await openKeyScene();
-    const scopesOf = async (facts: Parameters<typeof make>[0]) => ((await ask((await make(facts)).key)) as { scopes: Set<string> }).scopes;
+    const scopesOf = async (facts: Parameters<typeof make>[0]) => ((await ask((await make(facts)).key)) as Principal).scopes;
     expect((await scopesOf({})).has("passthrough")).toBe(true);
     expect((await scopesOf({})).has("admin")).toBe(false);
     expect((await scopesOf({ models: ["sim/echo"] })).has("passthrough")).toBe(false);
@@ -93,7 +94,7 @@ describe("a key", () => {
     const { make, ask, lookUps } = await openKeyScene();
     const { key, id } = await make();
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask(key)));
-    expect(new Set(answers.map((answer) => (answer as { id: string }).id))).toEqual(new Set([id]));
+    expect(new Set(answers.map((answer) => (answer as Principal).id))).toEqual(new Set([id]));
     expect(lookUps()).toBe(1);
   });
 

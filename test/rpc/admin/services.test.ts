@@ -3,12 +3,14 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { AuditOutcome, AuditService } from "../../../gen/dragoman/admin/v1/audit_service_pb.ts";
 import { KeyService } from "../../../gen/dragoman/admin/v1/key_service_pb.ts";
 import { TenantService } from "../../../gen/dragoman/admin/v1/tenant_service_pb.ts";
 import { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
+import { GenerateRequestSchema, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { InferenceService } from "../../../gen/dragoman/v1/inference_service_pb.ts";
 import { run } from "../../../src/cli/run.ts";
 import { type AdminGateway, otherTenant, startAdminGateway } from "./admin-gateway.ts";
@@ -66,9 +68,10 @@ describe("keys", () => {
     expect((await chat(secret, "smart")).status).toBe(200);
     for (const model of ["sim/echo", "@sim/echo"]) expect((await chat(secret, model)).status, model).toBe(403);
     const inference = gateway.data(InferenceService, secret);
-    const messages = [{ role: 2, parts: [{ part: { case: "text" as const, value: "hi" } }] }];
-    expect(await codeOf(inference.complete({ generate: { model: "sim/echo", messages } }))).toBe("PermissionDenied");
-    expect(await codeOf(inference.complete({ generate: { model: "smart", messages } }))).toBe("ok");
+    const ask = (model: string) =>
+      create(GenerateRequestSchema, { model, messages: [{ role: Role.USER, parts: [{ part: { case: "text", value: "hi" } }] }] });
+    expect(await codeOf(inference.complete({ generate: ask("sim/echo") }))).toBe("PermissionDenied");
+    expect(await codeOf(inference.complete({ generate: ask("smart") }))).toBe("ok");
     expect((await inference.listModels({})).models.map(({ id }) => id)).toEqual(["smart"]);
   });
 
