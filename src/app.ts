@@ -39,6 +39,7 @@ import { createHttpFacade } from "./facade/http-facade.ts";
 import { AttemptLog } from "./ledger/attempt-log.ts";
 import { keepFirstRows } from "./ledger/keep-first-rows.ts";
 import { journalRoot, openLedger } from "./ledger/open-ledger.ts";
+import { type LedgerReport, verifyLedger } from "./ledger/verify.ts";
 import { MemoryLimitState } from "./limits/memory-state.ts";
 import { openLimits } from "./limits/open-limits.ts";
 import { serveLimitState } from "./limits/remote-state.ts";
@@ -260,7 +261,8 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, metrics, requestLog, fallback: facade });
   const readiness = () => {
     const { away, unenforceable } = limits.readiness();
-    return { away: [...(router.models().length === 0 ? ["targets"] : []), ...away], unenforceable };
+    const journal = books.state().trouble === "none" ? [] : ["journal"];
+    return { away: [...(router.models().length === 0 ? ["targets"] : []), ...journal, ...away], unenforceable };
   };
   const tls = readTls(serverConfig);
   const watches = new AbortController();
@@ -470,6 +472,16 @@ function limitsPlace({ limits, redis, server }: Config, stores: Stores, link: Wo
     clock: systemClock,
     log,
   };
+}
+
+/** Reads journals and rows, and says what is wrong with them; for commands. */
+export async function verifyBooks(config: Config, log: Logger): Promise<LedgerReport> {
+  const stores = await openStores(config, log);
+  try {
+    return await verifyLedger({ journalRoot: journalRoot(config.data_dir), ledger: stores.ledger, tenants: stores.tenants });
+  } finally {
+    await stores.close();
+  }
 }
 
 function ledgerPlace({ ledger, data_dir: dataDir }: Config, stores: Stores) {

@@ -7,13 +7,14 @@ import { version } from "../version.ts";
 import { type Command, describeCommand, readArguments, UsageError } from "./command.ts";
 import { configCommands } from "./config.ts";
 import { keyCommands } from "./keys.ts";
+import { ledgerCommands } from "./ledger.ts";
 import { migrate } from "./migrate.ts";
 import { models } from "./models.ts";
 import { serve } from "./serve.ts";
 import { sim } from "./sim.ts";
 import { paint, processTerminal, type Terminal, table } from "./terminal.ts";
 
-const commands: readonly Command[] = [serve, sim, ...keyCommands, ...configCommands, models, migrate];
+const commands: readonly Command[] = [serve, sim, ...keyCommands, ...configCommands, models, migrate, ...ledgerCommands];
 
 /** Gives the exit code. Never throws. */
 export async function run(words: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {

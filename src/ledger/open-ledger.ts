@@ -96,6 +96,7 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
   const estates = new Set<string>();
   let settling: Promise<void> | undefined;
   let closing = false;
+  let closed: Promise<void> | undefined;
   const settleDead = (): Promise<void> => {
     settling ??= settleEstates().finally(() => {
       settling = undefined;
@@ -127,17 +128,22 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
       await settling;
       await shipper.idle();
     },
-    async close(graceMs) {
-      closing = true;
-      clearInterval(heartbeat);
-      await shipper.close(graceMs);
-      await settling;
-      await Promise.all([...estates].map(disown));
-      if (own === undefined) return;
-      if (await own.journal.close()) await rm(own.directory, { recursive: true, force: true });
-      else await disown(own.directory);
+    close(graceMs) {
+      closed ??= close(graceMs);
+      return closed;
     },
   };
+
+  async function close(graceMs: number): Promise<void> {
+    closing = true;
+    clearInterval(heartbeat);
+    await shipper.close(graceMs);
+    await settling;
+    await Promise.all([...estates].map(disown));
+    if (own === undefined) return;
+    if (await own.journal.close()) await rm(own.directory, { recursive: true, force: true });
+    else await disown(own.directory);
+  }
 
   /** One after the other; what fails is tried again at the next beat. */
   async function settleEstates(): Promise<void> {
