@@ -2,16 +2,24 @@
  * Accepts the connections of one port and hands each to the next worker. The port is bound for as long as the primary lives,
  * so that nothing is refused while workers are replaced or none is there.
  *
- * Not node:cluster's own distribution: there a connection whose worker dies between hand-over and answer stays open for
- * ever with nobody to serve it, and the port is lost with the last worker.
+ * Not node:cluster's own distribution: there a connection whose worker dies during the hand-over stays open for ever with
+ * nobody to serve it (Node closes what it sent only after the other side's word, and a dead one says nothing), and the
+ * port is lost with the last worker. So this side keeps every connection open until the worker says that it has it.
  */
 import net from "node:net";
 import type { Logger } from "../core/log.ts";
 
 /** A process that takes connections. */
 export interface Recipient {
-  /** Calls back once it is on its way, with an error where it could not be sent. Not calling back is allowed where the process ends. */
-  give(socket: net.Socket, sent: (error: Error | null) => void): void;
+  /** Sends it and leaves it open here. Says nothing more once the process has ended. */
+  give(socket: net.Socket, hear: HandOver): void;
+}
+
+export interface HandOver {
+  /** It is on its way, or could not be sent. */
+  sent(error: Error | null): void;
+  /** The process has it. */
+  taken(): void;
 }
 
 export interface PortDispatcherOptions {
@@ -27,8 +35,8 @@ export class PortDispatcher {
   readonly #server: net.Server;
   /** In the order of their turns: the first is next. */
   readonly #recipients: Recipient[] = [];
-  /** Given, and not yet known to be sent. */
-  readonly #given = new Map<Recipient, Set<net.Socket>>();
+  /** Given and not known to be taken, with whether it was sent. */
+  readonly #given = new Map<Recipient, Map<net.Socket, boolean>>();
   readonly #parked = new Map<net.Socket, NodeJS.Timeout>();
 
   constructor(options: PortDispatcherOptions) {
@@ -68,12 +76,18 @@ export class PortDispatcher {
     if (at !== -1) this.#recipients.splice(at, 1);
   }
 
-  /** Its process is gone: what was not sent yet goes to others. */
+  /**
+   * Its process is gone. What was not sent goes to others; of what was on its way nobody knows what was read, so the client
+   * is told by the end of its connection.
+   */
   lost(recipient: Recipient): void {
     this.leave(recipient);
-    const sockets = this.#given.get(recipient) ?? [];
+    const given = this.#given.get(recipient) ?? [];
     this.#given.delete(recipient);
-    for (const socket of sockets) this.#hand(socket);
+    for (const [socket, sent] of given) {
+      if (sent) socket.destroy();
+      else this.#hand(socket);
+    }
   }
 
   /** Whether somebody has turns. */
@@ -99,12 +113,19 @@ export class PortDispatcher {
       return;
     }
     this.#recipients.push(recipient);
-    const given = this.#given.get(recipient) ?? new Set();
-    this.#given.set(recipient, given.add(socket));
-    recipient.give(socket, (error) => {
+    const given = this.#given.get(recipient) ?? new Map<net.Socket, boolean>();
+    this.#given.set(recipient, given.set(socket, false));
+    // Closes this side only; the connection lives as long as somebody holds it.
+    const letGo = (): void => {
       given.delete(socket);
-      // Node has closed its side then; this lets go of the rest.
-      if (error !== null) socket.destroy();
+      socket.destroy();
+    };
+    recipient.give(socket, {
+      sent: (error) => {
+        if (error !== null) letGo();
+        else if (given.has(socket)) given.set(socket, true);
+      },
+      taken: letGo,
     });
   }
 

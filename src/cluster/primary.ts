@@ -148,7 +148,7 @@ class Supervisor {
     const process = fork({ worker, addresses: this.#addresses });
     const { channel } = process;
     const { promise: started, resolve, reject } = Promise.withResolvers<unknown>();
-    const recipient = (port: PortName): Recipient => ({ give: (socket, sent) => process.give(port, socket, sent) });
+    const recipient = (port: PortName): Recipient => ({ give: (socket, hear) => process.give(port, socket, hear) });
     const member: Member = {
       process,
       recipients: { data: recipient("data"), admin: recipient("admin") },

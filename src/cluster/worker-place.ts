@@ -36,6 +36,8 @@ export const topics = {
   ready: "cluster.ready",
   /** Worker: no more connections of this port. Body: PortName. The answer comes after the last of them. */
   leave: "cluster.leave",
+  /** Worker: I have this connection. Body: its number. */
+  taken: "cluster.taken",
   /** Worker: ask all. Body: AllQuestion. */
   askAll: "cluster.ask-all",
   /** Primary: end. Body: StopMode. */
@@ -51,4 +53,5 @@ export interface AllQuestion {
 /** What travels beside a connection. */
 export interface HandedConnection {
   readonly connection: PortName;
+  readonly number: number;
 }

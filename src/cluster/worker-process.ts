@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Socket } from "node:net";
 import { Channel } from "./channel.ts";
+import type { HandOver } from "./port-dispatcher.ts";
 import {
   type HandedConnection,
   type PortName,
@@ -23,7 +24,7 @@ export interface WorkerProcess {
   readonly worker: number;
   readonly pid: number;
   readonly channel: Channel;
-  give(port: PortName, socket: Socket, sent: (error: Error | null) => void): void;
+  give(port: PortName, socket: Socket, hear: HandOver): void;
   stop(mode: StopMode): void;
   kill(): void;
   /** What the process ended with. Never rejects. */
@@ -47,6 +48,12 @@ export function forkWorker(place: WorkerPlace): WorkerProcess {
 
 function wrapChild(child: ChildProcess, worker: number): WorkerProcess {
   const channel = new Channel({ send: (message) => send(child, message) });
+  const onTaken = new Map<number, () => void>();
+  let connections = 0;
+  channel.serve(topics.taken, (number) => {
+    onTaken.get(number as number)?.();
+    onTaken.delete(number as number);
+  });
   child.on("message", (message) => void channel.receive(message));
   const ended = new Promise<WorkerEnd>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
@@ -63,9 +70,10 @@ function wrapChild(child: ChildProcess, worker: number): WorkerProcess {
     worker,
     pid: child.pid ?? 0,
     channel,
-    give(port, socket, sent) {
+    give(port, socket, { sent, taken }) {
       if (!child.connected) return; // its end is about to be seen; others get the connection then
-      child.send({ connection: port } satisfies HandedConnection, socket, { keepOpen: false }, sent);
+      onTaken.set(++connections, taken);
+      child.send({ connection: port, number: connections } satisfies HandedConnection, socket, { keepOpen: true }, sent);
     },
     stop(mode) {
       channel.tell(topics.stop, mode);

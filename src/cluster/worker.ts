@@ -36,8 +36,10 @@ export function joinPrimary(env: NodeJS.ProcessEnv, log: Logger): Membership | u
 
   for (const signal of groupSignals) process.on(signal, () => {});
   process.on("message", (message, socket) => {
-    if (isConnection(message)) ports[message.connection].give(socket as Socket | undefined);
-    else channel.receive(message);
+    if (isConnection(message)) {
+      ports[message.connection].give(socket as Socket | undefined);
+      channel.tell(topics.taken, message.number);
+    } else channel.receive(message);
   });
   process.once("disconnect", () => {
     log.error("the primary process is gone; this worker ends", { worker: place.worker });
