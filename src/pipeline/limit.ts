@@ -10,7 +10,8 @@ import type { Call } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventBatch } from "../core/event.ts";
 import type { LimitAmounts, LimitClaim, Limiter, LimitFacts, LimitLease } from "../core/limits.ts";
-import { type PriceBook, reserveOf } from "../core/pricing.ts";
+import { type PriceBook, type RateName, reserveOf } from "../core/pricing.ts";
+import { ratesOfRequest } from "../core/request-rates.ts";
 import { estimateInput } from "../core/usage.ts";
 import { countInput } from "./attempt-embed.ts";
 import type { HeldLeases } from "./held-leases.ts";
@@ -33,6 +34,8 @@ interface Estimate {
   readonly outputCap: number | undefined;
   /** False for what has no output. */
   readonly generates: boolean;
+  /** By which it may be billed beside those of plain input and output. */
+  rates(): readonly RateName[];
   bytes(): number;
 }
 
@@ -80,12 +83,17 @@ async function reserve(claim: LimitClaim, estimate: Estimate, call: Call, option
 }
 
 /** The most that the call may cost at any of its targets; a hard budget must not be passed. */
-function mostCost({ inputTokens, outputCap, generates }: Estimate, call: Call, { prices, clock, outputEstimate }: LimitOptions): bigint {
+function mostCost(
+  { inputTokens, outputCap, generates, rates }: Estimate,
+  call: Call,
+  { prices, clock, outputEstimate }: LimitOptions,
+): bigint {
   let most = 0n;
+  const dearer = rates();
   for (const { provider, model, traits } of call.targets.slice(0, call.maxAttempts)) {
     const price = prices?.price({ tenant: call.principal.tenant, provider, model, at: clock.wall() });
     const outputTokens = generates ? (outputCap ?? traits.maxOutputTokens ?? outputEstimate) : 0;
-    const cost = reserveOf({ inputTokens, outputTokens }, price) ?? 0n;
+    const cost = reserveOf({ inputTokens, outputTokens, rates: dearer }, price) ?? 0n;
     if (cost > most) most = cost;
   }
   return most;
@@ -112,12 +120,19 @@ function estimateGenerate(request: GenerateRequest): Estimate {
     inputTokens: estimateInput(request),
     outputCap: maxOutputTokens === undefined ? undefined : maxOutputTokens * Math.max(1, candidateCount),
     generates: true,
+    rates: () => ratesOfRequest(request),
     bytes: () => bytesOf(GenerateRequestSchema, request),
   };
 }
 
 function estimateEmbed(request: EmbedRequest): Estimate {
-  return { inputTokens: countInput(request), outputCap: 0, generates: false, bytes: () => bytesOf(EmbedRequestSchema, request) };
+  return {
+    inputTokens: countInput(request),
+    outputCap: 0,
+    generates: false,
+    rates: () => [],
+    bytes: () => bytesOf(EmbedRequestSchema, request),
+  };
 }
 
 /** A request's size in the contract's own encoding, so that it is the same by whatever surface it came. */
