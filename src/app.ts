@@ -191,7 +191,8 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
         maxModels: config.telemetry.metrics.max_models,
         inflight: () => starter.running(),
         admitted: () => operations.admission.places(),
-        isListed: (model) => catalog.find(model).length > 0,
+        isListed: (model, provider) => [model, `${provider}/${model}`].some((name) => catalog.find(name).length > 0),
+        hasList: (provider) => catalog.list().some(({ providers }) => providers.includes(provider)),
       })
     : undefined;
   const access = metrics === undefined ? people.access : measureAccess(people.access, metrics);
@@ -251,6 +252,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     access,
     starter,
     responses: stores.responses,
+    link: workers?.link,
     clock,
     log,
     body: { maxBytes: serverConfig.max_body_bytes, json },

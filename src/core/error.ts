@@ -111,6 +111,8 @@ export interface ErrorDetails {
   readonly headers?: Readonly<Record<string, string>>;
   /** True where for certain nothing reached the provider's model: connect refused, TLS failure, a refusal of our own. */
   readonly undispatched?: boolean;
+  /** True where the provider's stream ended well and held nothing. */
+  readonly empty?: boolean;
   /** Logged, never sent. */
   readonly cause?: unknown;
 }

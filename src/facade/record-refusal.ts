@@ -22,7 +22,16 @@ export function recordRefusal({ request, clientSignal, surface, options, known }
   if (options.requestLog !== undefined && known !== undefined && runs !== undefined) {
     try {
       const header = (name: string) => headerOf(request, name);
-      const { call, end } = options.starter.start({ ...runs, surface: surface.name, principal: known.principal, clientSignal, header });
+      const { path } = known.endpoint;
+      const { call, end } = options.starter.start({
+        ...runs,
+        surface: surface.name,
+        path,
+        principal: known.principal,
+        clientSignal,
+        header,
+      });
+      call.span?.end("", call.attempts, error);
       end();
       options.requestLog.refused(call, "", error);
       return call;

@@ -79,10 +79,10 @@ async function open(
       running.markFirstContent();
       return { upstream, held: raws.length === 0 ? { events: held } : { events: held, raw: Buffer.concat(raws) } };
     }
-    options.metrics?.emptyStream();
-    throw new GatewayError("provider_error", `${target.provider} ended its answer before it began`);
+    throw new GatewayError("provider_error", `${target.provider} ended its answer before it began`, { empty: true });
   } catch (thrown) {
     const error = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
+    if (error.details.empty) options.metrics?.emptyStream();
     await upstream.leave(error);
     throw error;
   }

@@ -209,9 +209,12 @@ class HttpUpstream {
     const reader = codec.eventReader(this.#name, written.state);
     const cutter = relay === undefined ? cutFrames(codec.frameReader?.() ?? new SseReader(), reader) : cutRecords(relay, reader);
     let drained = false;
+    let isEmpty = true;
+    let hasEnded = false;
     try {
       for (;;) {
         const { done, value } = await body.next();
+        hasEnded = done === true;
         if (done !== true) cutter.read(value);
         if (done === true || reader.done) cutter.end();
         if (done !== true && reader.done) {
@@ -220,14 +223,17 @@ class HttpUpstream {
           drained = true;
         }
         const batch = cutter.take();
-        if (batch !== undefined) yield batch;
+        if (batch !== undefined) {
+          isEmpty = false;
+          yield batch;
+        }
         if (done === true || reader.done) return;
       }
     } catch (thrown) {
       cutter.abandon();
       const batch = cutter.take();
       if (batch !== undefined) yield batch;
-      throw this.#redacted(thrown);
+      throw this.#redacted(hasEnded && isEmpty && batch === undefined ? asEmpty(thrown) : thrown);
     } finally {
       if (!drained) await body.return();
     }
@@ -390,6 +396,11 @@ class HttpUpstream {
 function settle({ report }: UpstreamRequest, call: AttemptCall): void {
   report.settle(call.options?.strict ?? false);
   call.translation.push(...report.notes);
+}
+
+/** The failure of a stream that ended well and held nothing. */
+function asEmpty(thrown: unknown): unknown {
+  return thrown instanceof GatewayError ? new GatewayError(thrown.reason, thrown.message, { ...thrown.details, empty: true }) : thrown;
 }
 
 /** What would have helped with an address that the target does not take. */

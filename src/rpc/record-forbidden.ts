@@ -10,10 +10,20 @@ export interface RecordForbiddenOptions {
 }
 
 export function recordForbidden(operation: Operation, { starter, requestLog }: RecordForbiddenOptions): OnForbidden {
-  return async (principal, error, { requestHeader, signal }) => {
+  return async (principal, error, { requestHeader, signal, service, method }) => {
     try {
       const header = (name: string) => requestHeader.get(name) ?? undefined;
-      const { call, end } = starter.start({ operation, surface: "rpc", dialect: "dragoman", principal, clientSignal: signal, header });
+      const path = `/${service.typeName}/${method.name}`;
+      const { call, end } = starter.start({
+        operation,
+        surface: "rpc",
+        dialect: "dragoman",
+        path,
+        principal,
+        clientSignal: signal,
+        header,
+      });
+      call.span?.end("", call.attempts, error);
       end();
       requestLog.refused(call, "", error);
     } catch {

@@ -1,5 +1,4 @@
 /** What is counted, put under its names: the metrics of Prometheus and the numbers of /statsz. */
-import { AttemptStatus } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import type { GatewayError } from "../core/error.ts";
@@ -19,8 +18,10 @@ export interface MetricsOptions {
   readonly inflight: () => number;
   /** Calls inside admission, by the model's name at its provider. */
   readonly admitted: () => Iterable<{ readonly model: string; readonly role: string; readonly count: number }>;
-  /** Whether some provider lists a model by this name. */
-  readonly isListed: (model: string) => boolean;
+  /** Whether a model stands in a provider's list; `provider` is empty where it is not known. */
+  readonly isListed: (model: string, provider: string) => boolean;
+  /** Whether a provider says which models it has. */
+  readonly hasList: (provider: string) => boolean;
 }
 
 /** Any other is a word that a client made up. */
@@ -75,7 +76,7 @@ export class CountedMetrics implements Metrics, LedgerTap {
     // Nothing was sent: a plan, or a refusal of our own. A provider that cannot be reached has failed all the same.
     if (settlement.state === "released" && error?.reason !== "provider_error" && error?.reason !== "timeout") return;
     const { upstreamRequests, upstreamRequestDuration, upstreamErrors, tokens } = this.#prometheus;
-    const model = this.#labelOf(attempt.upstreamModel, call.route, attempt.status === AttemptStatus.SUCCESS);
+    const model = this.#labelOf(attempt.upstreamModel, call.route, attempt.provider, error === undefined);
     const provider = this.#names.admit(attempt.provider);
     upstreamRequests.inc();
     upstreamRequestDuration.observe(attempt.durationMs / 1_000);
@@ -95,7 +96,8 @@ export class CountedMetrics implements Metrics, LedgerTap {
   callEnded({ call, error, durationMs }: CallOutcome): void {
     const { requests, retries, admissionRejected, streamBlocked, streamStalled, streamInterrupts } = this.#prometheus;
     const last = call.attempts.at(-1);
-    const model = this.#labelOf(last?.upstreamModel ?? call.resolved?.model ?? "", call.resolved?.route ?? "", error === undefined);
+    const { model: resolvedModel, route } = call.resolved ?? { model: "", route: "" };
+    const model = this.#labelOf(last?.upstreamModel ?? resolvedModel, route, last?.provider, error === undefined);
     requests.inc({ model, outcome: outcomeOf(error) });
     if (call.operation !== "count_tokens") {
       const firstContentMs = last?.firstContentMs === undefined ? undefined : last.startedAfterMs + last.firstContentMs;
@@ -141,13 +143,18 @@ export class CountedMetrics implements Metrics, LedgerTap {
 
   /** Calls of names that are no labels add up under `other`. */
   *#admitted() {
-    for (const { model, role, count } of this.#options.admitted()) yield { model: this.#labelOf(model, "", false), role, count };
+    for (const { model, role, count } of this.#options.admitted()) yield { model: this.#labelOf(model, ""), role, count };
   }
 
-  /** Clients can name models that do not exist: a name counts once it has served, stands in a list, or in a route. */
-  #labelOf(model: string, route: string, hasServed: boolean): string {
-    const isName = hasServed || route !== "";
-    const label = isName ? this.#models.admit(model) : this.#models.find(model);
-    return label === otherLabel && !isName && this.#options.isListed(model) ? this.#models.admit(model) : label;
+  /**
+   * Clients can make names up, and some providers answer to any. A name counts once it stands in a route or a list; that of
+   * a provider without a list when it has served.
+   */
+  #labelOf(model: string, route: string, provider = "", hasServed = false): string {
+    const known = this.#models.find(model);
+    if (known !== otherLabel) return known;
+    const { isListed, hasList } = this.#options;
+    const isName = route !== "" || isListed(model, provider) || (hasServed && !hasList(provider));
+    return isName ? this.#models.admit(model) : otherLabel;
   }
 }
