@@ -1,6 +1,6 @@
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { LedgerRow } from "../../src/core/ledger-row.ts";
@@ -255,6 +255,33 @@ describe("disks that fail", () => {
     const { rows, open: left } = await replayed();
     expect(rows.map(({ usageId }) => usageId)).toEqual([first.usageId, second]);
     expect(left).toEqual([]);
+  });
+
+  test("S5: after a loss of power what was synced is there, and mode fsync had said no more than that", async () => {
+    const survivors = mkdtempSync(join(tmpdir(), "dragoman-synced-"));
+    const sync = async (file: JournalFile, path: string) => {
+      await file.sync();
+      copyFileSync(path, join(survivors, basename(path)));
+    };
+    try {
+      const journal = await open({ mode: "fsync", files: watched({ sync }), segmentBytes: 8_192 });
+      const kept: string[] = [];
+      const beginning = Array.from({ length: 40 }, async () => {
+        const intent = intentOf();
+        await journal.begin(intent);
+        kept.push(intent.usageId);
+      });
+      await Promise.race(beginning);
+      const acknowledged = [...kept];
+      const { open: left } = await replay({ directory: survivors, batchRows: 10, deliver: async () => {} });
+      const found = new Set(left.map(({ intent }) => intent.usageId));
+      expect(acknowledged.length).toBeGreaterThan(0);
+      expect(acknowledged.filter((usageId) => !found.has(usageId))).toEqual([]);
+      await Promise.all(beginning);
+      await journal.close();
+    } finally {
+      rmSync(survivors, { recursive: true, force: true });
+    }
   });
 
   test("a directory that is gone: new calls are refused, no call hangs", async () => {
