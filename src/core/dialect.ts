@@ -68,6 +68,8 @@ export interface EventWriter {
   write(batch: EventBatch): string;
   /** A failure after the first byte: the dialect's error record. Nothing follows it. */
   error(error: GatewayError): string;
+  /** Of a stream whose bytes are the upstream's: what the client was sent, for writers whose error record goes on from it. */
+  sent?(batch: EventBatch): void;
   /** The end of a stream that succeeded. */
   end(): string;
 }
@@ -89,8 +91,8 @@ export interface Dialect {
 /** How a dialect asks for a count of tokens. */
 export interface CountTokensDialect {
   readonly name: string;
-  /** The call to count. Throws GatewayError naming the field's path. */
-  readRequest(body: JsonValue, facts: RequestFacts): GenerateRequest;
+  /** The call to count, and its places where they depend on it. Throws GatewayError naming the field's path. */
+  readRequest(body: JsonValue, facts: RequestFacts): Pick<DialectRequest, "generate" | "clientPath">;
   /** JSON text. */
   writeResponse(response: CountTokensResponse): string;
   writeError(error: GatewayError, facts: ErrorFacts): unknown;

@@ -25,15 +25,16 @@ export function answerCountTokens(dialect: CountTokensDialect): Answer {
   };
 }
 
-/** `place` says what a place in `generate` is in what the client sent. */
+/** `generate` is what is counted where it is not what the client sent; `place` says what its places are in that. */
 export async function runCount(
   exchange: Exchange,
   dialect: CountTokensDialect,
-  generate: GenerateRequest,
+  read: ReturnType<CountTokensDialect["readRequest"]>,
+  generate: GenerateRequest = read.generate,
   place: (path: string) => string = (path) => path,
 ): Promise<void> {
   const { response, surface, options } = exchange;
-  const clientPath = (path: string) => dialect.clientPath(place(path));
+  const clientPath = (path: string) => (read.clientPath ?? dialect.clientPath)(place(path));
   const facts = { operation: "count_tokens", dialect: dialect.name, attribution: generate.attribution, clientPath } as const;
   await withCall(exchange, { ...facts, options: generate.options }, async (call) => {
     const count = await options.operations.countTokens(create(CountTokensRequestSchema, { generate }), call);

@@ -136,6 +136,7 @@ async function stream(exchange: Exchange, generation: Generation, firstWriter: E
         response.writeHead(200, { ...headers, ...streamHeaders, "content-type": writer.contentType ?? eventStream });
       }
       // What the upstream sent is the answer then; `settled`, which is the gateway's own, comes without.
+      if (relayed) writer.sent?.(batch);
       const bytes = relayed ? (batch.raw ?? "") : writer.write(batch);
       const blocked = bytes.length === 0 ? undefined : pump.write(bytes);
       if (blocked !== undefined) await blocked;

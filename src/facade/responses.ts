@@ -50,7 +50,7 @@ export function answerResponses(running: RunningResponses): Answer {
 
 export const answerInputTokens: Answer = async (exchange) => {
   const body = await resolveReferences(exchange, await readJsonBody(exchange.request, exchange.options.body));
-  const generate = countDialect.readRequest(body, requestFacts(exchange));
-  const { request, place } = await continueResponse(exchange, generate, body);
-  await runCount(exchange, countDialect, request, place);
+  const read = countDialect.readRequest(body, requestFacts(exchange));
+  const { request, place } = await continueResponse(exchange, read.generate, body);
+  await runCount(exchange, countDialect, read, request, place);
 };

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { SettledSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../../src/core/call.ts";
 import { GatewayError } from "../../src/core/error.ts";
-import { settledEvent } from "../../src/core/event.ts";
+import { settledEvent, startedEvent } from "../../src/core/event.ts";
 import { type Generate, hello, post, startFacade } from "./fake-facade.ts";
 
 const chat = { model: "m", messages: [{ role: "user", content: "hi" }], brand_new: 1 };
@@ -37,6 +37,25 @@ describe("an answer's own bytes", () => {
     expect(records[0]).toBe('data: {"raw":1}');
     expect(JSON.parse((records[1] ?? "").slice(6))).toMatchObject({ error: { message: "gone", type: "server_error" } });
     expect(text).not.toContain("[DONE]");
+  });
+
+  test("of Responses are followed by a failure under their own id, with the next number", async () => {
+    const failing: Generate = async function* () {
+      for await (const { events } of hello()) {
+        const started = startedEvent({ provider: "p", servedModel: "m", upstreamId: "resp_theirs" });
+        const record = 'data: {"type":"response.output_text.delta","sequence_number":41,"delta":"\\"sequence_number\\":99"}\n\n';
+        yield { events: [started, ...events], raw: Buffer.from(record) };
+        throw new GatewayError("provider_error", "gone");
+      }
+    };
+    const url = await startFacade({ generate: failing });
+    const text = await (await post(`${url}/v1/responses`, { model: "m", input: "hi", store: false, stream: true })).text();
+    const [, last = ""] = text.split("\n\n");
+    expect(JSON.parse(last.slice(last.indexOf("data: ") + 6))).toMatchObject({
+      type: "response.failed",
+      sequence_number: 42,
+      response: { id: "resp_theirs", status: "failed", error: { message: "gone" } },
+    });
   });
 
   test("are the body of a buffered answer", async () => {

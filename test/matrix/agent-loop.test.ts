@@ -4,8 +4,8 @@ import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Gateway, startGateway } from "../story/gateway.ts";
 import { HeaderTap } from "./dialect.ts";
-import { type Json, list, object } from "./upstream-view.ts";
-import { providersOf, type Upstream, upstreams } from "./upstreams.ts";
+import { list } from "./upstream-view.ts";
+import { bodiesAt, providersOf, type Upstream, upstreams } from "./upstreams.ts";
 
 const turns = 10;
 const parameters = { type: "object" as const, properties: { path: { type: "string" } }, required: ["path"], additionalProperties: false };
@@ -34,14 +34,9 @@ function upstreamOf(name: string): Upstream {
   return found;
 }
 
-/** What was generated from; a provider may be asked for its models at any time. */
-function bodiesAtSim(): Json[] {
-  return gateway.sim.requests().flatMap(({ method, body }) => (method === "POST" ? [object(body)] : []));
-}
-
 /** The signatures in the history of each request, one list a request. */
 function signaturesAtSim({ read }: Upstream): (readonly string[])[] {
-  return bodiesAtSim().map((body) => read(body).signatures ?? []);
+  return bodiesAt(gateway.sim).map((body) => read(body).signatures ?? []);
 }
 
 /** Every request holds the signatures of the one before, unchanged and in order, and more from turn to turn. */
@@ -103,7 +98,7 @@ describe.each(["anthropic-messages", "gemini"])("a Claude-style loop on %s", (fo
     expect(final).toBe("All files are fine.");
     expectGrowing(signaturesAtSim(upstream));
     if (format === "gemini") return;
-    for (const [turn, body] of bodiesAtSim().entries()) {
+    for (const [turn, body] of bodiesAt(gateway.sim).entries()) {
       expect(upstream.read(body).cache, `request ${turn}`).toEqual(turn === 0 ? [3600, 3600] : [3600, 3600, 300]);
     }
   });
@@ -150,12 +145,12 @@ describe.each(["anthropic-messages", "gemini", "openai-responses"])("a Responses
     expectGrowing(signaturesAtSim(upstream));
     if (format === "gemini") return;
     if (format === "anthropic-messages") {
-      const thoughts = list(bodiesAtSim().at(-1)?.messages).flatMap(({ content }) =>
+      const thoughts = list(bodiesAt(gateway.sim).at(-1)?.messages).flatMap(({ content }) =>
         list(content).flatMap(({ type, thinking }) => (type === "thinking" ? [thinking] : [])),
       );
       expect(thoughts).toEqual(Array.from({ length: turns }, (_, turn) => `Step ${turn}: I read file ${turn}.`));
     }
     const lifetime = format === "anthropic-messages" ? 3600 : 1800;
-    for (const body of bodiesAtSim()) expect(upstream.read(body).cache).toEqual([lifetime]);
+    for (const body of bodiesAt(gateway.sim)) expect(upstream.read(body).cache).toEqual([lifetime]);
   });
 });

@@ -85,11 +85,16 @@ export const upstreams: readonly Upstream[] = [
   },
 ];
 
+/** Bodies of what the simulator was asked to answer, in order. A provider may be asked for its models at any time, over gRPC too. */
+export function bodiesAt(sim: SimServer): Json[] {
+  return sim
+    .requests()
+    .flatMap(({ path, body }) => (/models$/i.test(path) || Object.keys(object(body)).length === 0 ? [] : [object(body)]));
+}
+
 /** What the simulator recorded last, in no vendor's words. */
 export function lastReceived({ read }: Upstream, sim: SimServer): Received {
-  // A provider may be asked for its models at any time.
-  const asked = sim.requests().findLast(({ body }) => Object.keys(object(body)).length > 0);
-  return read(object(asked?.body));
+  return read(bodiesAt(sim).at(-1) ?? {});
 }
 
 /** What a client of a dialect names to reach an upstream. */

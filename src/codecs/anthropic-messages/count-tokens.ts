@@ -4,7 +4,7 @@ import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, SamplingSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type CountTokensResponse, CountTokensResponseSchema } from "../../../gen/dragoman/v1/inference_service_pb.ts";
 import { UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
-import type { CountTokensDialect, RequestFacts, TokenCountCodec } from "../../core/dialect.ts";
+import type { CountTokensDialect, TokenCountCodec } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import {
   isJsonObject,
@@ -44,7 +44,7 @@ const answerMembers = [
 
 export const anthropicCountTokensDialect = {
   name: formatName,
-  readRequest: (body: JsonValue, facts: RequestFacts) => readRequest(body, facts).generate,
+  readRequest,
   writeResponse: writeCount,
   writeError,
   clientPath,

@@ -3,12 +3,13 @@ import { create } from "@bufbuild/protobuf";
 import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type CountTokensResponse, CountTokensResponseSchema } from "../../../gen/dragoman/v1/inference_service_pb.ts";
 import { UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
-import type { RequestFacts, UpstreamRequest } from "../../core/dialect.ts";
+import type { DialectRequest, RequestFacts, UpstreamRequest } from "../../core/dialect.ts";
 import { Fields } from "../../core/fields.ts";
 import { isJsonObject, type JsonValue, mergeExtras, type WritableObject, writeJson } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import { tokenCount } from "../../core/usage.ts";
 import { unreadable } from "./answer-reader.ts";
+import { createClientPath } from "./client-path.ts";
 import { readProtoNames } from "./proto-json.ts";
 import type { GeminiQuirks } from "./quirks.ts";
 import { isErrorRecord, readErrorRecord } from "./read-error.ts";
@@ -18,9 +19,18 @@ import { extrasOf, formatName, methodPath, modelResource, unknownMembers } from 
 import { writeBody } from "./write-request.ts";
 
 /** A client's request: a whole `generateContentRequest`, or contents alone. Throws invalid_request with the path of the wrong field. */
-export function readCountRequest(body: JsonValue, facts: RequestFacts): GenerateRequest {
+export function readCountRequest(body: JsonValue, facts: RequestFacts): Pick<DialectRequest, "generate" | "clientPath"> {
   const fields = new Fields(readProtoNames(body));
-  return readGenerate(fields.object("generateContentRequest") ?? fields, facts).generate;
+  const whole = fields.object("generateContentRequest");
+  const { generate, layout } = readGenerate(whole ?? fields, facts);
+  const place = createClientPath(layout);
+  if (whole === undefined) return { generate, clientPath: place };
+  return { generate, clientPath: (path) => underneath(whole.path, place(path)) };
+}
+
+/** Places of contents and tools are named from the top already. */
+function underneath(root: string, place: string): string {
+  return place.startsWith(`${root}.`) ? place : `${root}.${place}`;
 }
 
 /** JSON text. */

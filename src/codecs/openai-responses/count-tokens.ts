@@ -1,14 +1,12 @@
 /** Counting the input of a call: `POST /v1/responses/input_tokens` (openai 7.55, resources/responses/input-tokens). */
 import { create } from "@bufbuild/protobuf";
-import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type CountTokensResponse, CountTokensResponseSchema } from "../../../gen/dragoman/v1/inference_service_pb.ts";
 import { UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { TokenCountCodec } from "../../core/dialect.ts";
-import { isJsonObject, type JsonValue, parseJson, upstreamJsonLimits, type WritableObject, writeJson } from "../../core/json.ts";
+import { isJsonObject, parseJson, upstreamJsonLimits, type WritableObject, writeJson } from "../../core/json.ts";
 import { tokenCount } from "../../core/usage.ts";
 import type { OpenAiResponsesQuirks } from "./quirks.ts";
 import { brokenAnswer } from "./read-error.ts";
-import { readRequest } from "./read-request.ts";
 import { path } from "./wire.ts";
 import { writeBody } from "./write-request.ts";
 
@@ -25,10 +23,6 @@ const countedFields = [
   "previous_response_id",
   "truncation",
 ];
-
-export function readCountRequest(body: JsonValue): GenerateRequest {
-  return readRequest(body).generate;
-}
 
 /** JSON text. */
 export function writeCountResponse({ inputTokens }: CountTokensResponse): string {

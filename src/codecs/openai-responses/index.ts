@@ -2,7 +2,7 @@
 import type { CountTokensDialect, Dialect, UpstreamCodec } from "../../core/dialect.ts";
 import { writeOpenAiError } from "../../core/openai-error.ts";
 import { clientPath } from "./client-path.ts";
-import { createTokenCountCodec, readCountRequest, writeCountResponse } from "./count-tokens.ts";
+import { createTokenCountCodec, writeCountResponse } from "./count-tokens.ts";
 import type { OpenAiResponsesQuirks } from "./quirks.ts";
 import { readError } from "./read-error.ts";
 import { createEventReader } from "./read-events.ts";
@@ -31,7 +31,7 @@ export const openAiResponsesDialect = {
 /** `POST /v1/responses/input_tokens`. */
 export const openAiInputTokensDialect = {
   name: format,
-  readRequest: readCountRequest,
+  readRequest,
   writeResponse: writeCountResponse,
   writeError: writeOpenAiError,
   clientPath,

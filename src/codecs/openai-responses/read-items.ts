@@ -51,8 +51,10 @@ class ItemReader implements ReadInput {
         break;
       case "function_call_output":
       case "custom_tool_call_output":
-        if (fields.has("call_id")) this.#push(Role.TOOL, [readResult(fields, type)], [path]);
-        else this.#push(Role.TOOL, [opaquePart(type, jsonText(value))], [path]);
+        // The output of a program's own call names its tool, and no call of the model.
+        if (type === "function_call_output" && fields.has("name") && !fields.has("call_id"))
+          this.#push(Role.TOOL, [opaquePart(type, jsonText(value))], [path]);
+        else this.#push(Role.TOOL, [readResult(fields, type)], [path]);
         break;
       case "":
         fields.fail("type", "is required");

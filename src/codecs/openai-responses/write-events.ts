@@ -57,6 +57,8 @@ class ResponsesEventWriter implements EventWriter {
   #unshown: Block | undefined;
   #head: AnswerHead | undefined;
   #sequence = 0;
+  /** Of a stream that is not written here. */
+  #lastSent: Uint8Array | undefined;
   #usage: Usage | undefined;
   #finished: Finished | undefined;
   /** JSON texts of the provider's own fields, the latest first. */
@@ -81,8 +83,18 @@ class ResponsesEventWriter implements EventWriter {
     return this.#take();
   }
 
+  /** Counted only where it is needed: this runs for every read of an upstream. */
+  sent({ events, raw }: EventBatch): void {
+    if (raw !== undefined && raw.length > 0) this.#lastSent = raw;
+    for (const { event } of events) {
+      if (event.case === "started") this.#head ??= answerHead(event.value, this.#facts, this.#request);
+      else if (event.case === "usage") this.#usage = event.value;
+    }
+  }
+
   error(error: GatewayError): string {
     this.#flush();
+    if (this.#lastSent !== undefined) this.#sequence = nextSequence(this.#lastSent);
     for (const { item } of this.#blocks.values()) item.isIncomplete = true;
     this.#terminal("response.failed", { status: "failed", error: responseError(error) });
     return this.#take();
@@ -409,4 +421,12 @@ class ResponsesEventWriter implements EventWriter {
     this.#flush();
     this.#out += `event: ${type}\ndata: ${writeJson({ type, sequence_number: this.#sequence++, ...rest })}\n\n`;
   }
+}
+
+/** The number after the highest that records hold; inside a JSON string its quotes would be escaped. */
+function nextSequence(records: Uint8Array): number {
+  const numbers = Buffer.from(records)
+    .toString("latin1")
+    .matchAll(/"sequence_number":\s*(\d+)/g);
+  return Math.max(-1, ...Array.from(numbers, ([, number]) => Number(number))) + 1;
 }

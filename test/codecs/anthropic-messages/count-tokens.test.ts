@@ -14,11 +14,12 @@ const counting = createAnthropicMessagesCodec({ path: "/messages", sendsEndUserI
 
 describe("the dialect", () => {
   test("reads the call, and writes the count alone", () => {
-    const generate = dialect.readRequest(
+    const { generate, clientPath } = dialect.readRequest(
       parseJson('{"model":"claude","system":"s","messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{}}]}'),
       {},
     );
     expect([generate.model, generate.messages.length, generate.tools.length]).toEqual(["claude", 2, 1]);
+    expect(["messages[0].parts[0]", "messages[1].parts[0]"].map((path) => clientPath?.(path))).toEqual(["system", "messages[0].content"]);
     const response = create(CountTokensResponseSchema, {
       inputTokens: 14,
       provider: "anthropic",

@@ -20,13 +20,20 @@ describe("a client's count", () => {
       system_instruction: { parts: [{ text: "s" }] },
       tools: [{ functionDeclarations: [{ name: "f" }] }],
     };
-    expect(dialect.readRequest(parseJson(JSON.stringify({ contents })), { model: "m" })).toMatchObject({
+    expect(dialect.readRequest(parseJson(JSON.stringify({ contents })), { model: "m" }).generate).toMatchObject({
       model: "m",
       messages: [{ role: Role.USER }],
     });
-    const read = dialect.readRequest(parseJson(JSON.stringify({ generateContentRequest: whole })), { model: "m" });
+    const { generate: read, clientPath } = dialect.readRequest(parseJson(JSON.stringify({ generateContentRequest: whole })), {
+      model: "m",
+    });
     expect(read.messages.map(({ role }) => role)).toEqual([Role.SYSTEM, Role.USER]);
     expect(read.tools).toHaveLength(1);
+    expect(["messages[0]", "messages[1].parts[0]", "sampling.top_p"].map((path) => clientPath?.(path))).toEqual([
+      "generateContentRequest.systemInstruction",
+      "generateContentRequest.contents[0].parts[0]",
+      "generateContentRequest.generationConfig.topP",
+    ]);
     expect(() => dialect.readRequest(parseJson('{"generate_content_request":{"contents":[{"role":5}]}}'), { model: "m" })).toThrow(
       "generateContentRequest.contents[0].role",
     );

@@ -44,7 +44,7 @@ function answer(method: string, body: JsonValue, request: RequestFacts): Reply {
   const json = (text: string): Reply => ({ status: 200, type: "application/json", body: text });
   switch (method) {
     case "countTokens":
-      asked.push(geminiCountTokensDialect.readRequest(body, request));
+      asked.push(geminiCountTokensDialect.readRequest(body, request).generate);
       return json(geminiCountTokensDialect.writeResponse(create(CountTokensResponseSchema, { inputTokens: 31 })));
     case "embedContent":
     case "batchEmbedContents": {

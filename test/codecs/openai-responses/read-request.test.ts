@@ -108,6 +108,20 @@ test("places in the core's messages are named as the client wrote them", () => {
   for (const [path, place] of places) expect(clientPath?.(path)).toBe(place);
 });
 
+test("an output that answers no call is refused; one of a program's own call is kept as it is", () => {
+  const outputOf = (item: object) => () =>
+    read({
+      input: [
+        { role: "user", content: "hi" },
+        { output: "x", ...item },
+      ],
+    });
+  expect(outputOf({ type: "function_call_output" })).toThrow("input[1].call_id");
+  expect(outputOf({ type: "custom_tool_call_output", name: "f" })).toThrow("input[1].call_id");
+  const ofProgram = { type: "function_call_output", name: "f", caller: { type: "program" } };
+  expect(outputOf(ofProgram)().generate.messages[1]?.parts[0]?.part).toMatchObject({ case: "opaque", value: { type: ofProgram.type } });
+});
+
 test("counting reads the same request and answers in the vendor's form", () => {
-  expect(openAiInputTokensDialect.readRequest(parseJson('{"model":"m","input":"hi"}')).messages).toHaveLength(1);
+  expect(openAiInputTokensDialect.readRequest(parseJson('{"model":"m","input":"hi"}')).generate.messages).toHaveLength(1);
 });

@@ -35,7 +35,7 @@ export async function playHeadFault(fault: Fault, exchange: GrpcExchange, vendor
       return exchange.end({ code: 0, message: "" });
     case "compression_bomb": {
       exchange.begin({ "grpc-encoding": "gzip" });
-      const packed = gzipSync(Buffer.alloc(fault.bytes ?? 128 << 20, " "));
+      const packed = packSpaces(fault.bytes ?? 128 << 20);
       await exchange.bytes(frame(packed, 1, packed.length));
       return exchange.end({ code: 0, message: "" });
     }
@@ -114,4 +114,12 @@ function frame(bytes: Uint8Array, flag: number, length: number): Buffer {
   head.writeUInt8(flag);
   head.writeUInt32BE(length, 1);
   return Buffer.concat([head, bytes]);
+}
+
+const memberSize = 1 << 20;
+
+/** Spaces by the mebibyte as gzip, member after member (RFC 1952, 2.2): to pack them all takes seconds. */
+function packSpaces(bytes: number): Buffer {
+  const member = gzipSync(Buffer.alloc(memberSize, " "));
+  return Buffer.concat(Array<Buffer>(Math.ceil(bytes / memberSize)).fill(member));
 }
