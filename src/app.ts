@@ -47,6 +47,7 @@ import { createCallStarter, inboundHeaders } from "./pipeline/call-starter.ts";
 import { HeldLeases } from "./pipeline/held-leases.ts";
 import { createOperations } from "./pipeline/operations.ts";
 import { targetsOf } from "./pipeline/price-models.ts";
+import { unsharedIdempotency } from "./pipeline/unshared-idempotency.ts";
 import { readConfiguredPrices } from "./prices/configured-prices.ts";
 import { LayeredPriceBook } from "./prices/price-book.ts";
 import { StoredPrices } from "./prices/stored-prices.ts";
@@ -219,7 +220,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     prices,
     limits: { limiter: limits.limiter, outputEstimate: config.limits.output_estimate_tokens, leases },
     idempotency: {
-      store: stores.idempotency,
+      store: workers !== undefined && stores.engine === "memory" ? unsharedIdempotency : stores.idempotency,
       clock,
       log,
       keepMs: config.idempotency.keep_seconds * 1_000,
