@@ -192,6 +192,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
         maxModels: config.telemetry.metrics.max_models,
         inflight: () => starter.running(),
         admitted: () => operations.admission.places(),
+        captureDropped: () => requestLog?.dropped ?? 0,
         isListed: (model, provider) => [model, `${provider}/${model}`].some((name) => catalog.find(name).length > 0),
         hasList: (provider) => catalog.list().some(({ providers }) => providers.includes(provider)),
       })

@@ -9,6 +9,7 @@ import type { Principal } from "../core/principal.ts";
 import type { RequestLog } from "../core/request-log.ts";
 import type { ResponseStore } from "../core/response-store.ts";
 import type { Scope } from "../core/scope.ts";
+import type { WorkerLink } from "../core/worker-link.ts";
 import type { NodeRequest, NodeResponse } from "./exchange.ts";
 import type { BodyLimits } from "./read-body.ts";
 import type { Surface } from "./surface.ts";
@@ -27,6 +28,8 @@ export interface FacadeOptions {
   readonly body: BodyLimits;
   /** What `stream` is where a client of chat completions leaves it out (surfaces.md N4). */
   readonly defaultStream: boolean;
+  /** Where this process is one of several workers. */
+  readonly link?: WorkerLink | undefined;
 }
 
 /** What an endpoint gets. It throws GatewayError for every failure before its answer's first byte. */

@@ -7,6 +7,7 @@ import { openAiEmbeddingsDialect } from "../codecs/openai-embeddings/index.ts";
 import { openAiInputTokensDialect, openAiResponsesDialect } from "../codecs/openai-responses/index.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Scope } from "../core/scope.ts";
+import type { WorkerLink } from "../core/worker-link.ts";
 import { anthropicModels } from "./anthropic-models.ts";
 import { answerCompletions } from "./completions.ts";
 import { answerCountTokens } from "./count-tokens.ts";
@@ -21,9 +22,9 @@ import { RunningResponses } from "./running-responses.ts";
 import { answerCancel, answerDelete, answerInputItems, answerRetrieve } from "./stored-responses.ts";
 import { anthropicSurface, googleSurface, googleVerbs } from "./surface.ts";
 
-/** Of several that match a path, the first counts. */
-export function createEndpoints(): readonly Endpoint[] {
-  const running = new RunningResponses();
+/** Of several that match a path, the first counts. `link`: where several workers serve. */
+export function createEndpoints(link?: WorkerLink): readonly Endpoint[] {
+  const running = new RunningResponses(link);
   return [
     post("/v1/chat/completions", "chat", answerGenerate(openAiChatDialect, { usesDefaultStream: true }), generates(openAiChatDialect)),
     post("/v1/completions", "chat", answerCompletions, generates(openAiCompletionsDialect)),

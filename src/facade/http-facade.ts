@@ -18,7 +18,7 @@ import { surfaceOf } from "./surface.ts";
 
 /** Answers every request it gets, unknown paths with 404. */
 export function createHttpFacade(options: FacadeOptions): NodeHandler {
-  const match = createPathMatcher(createEndpoints());
+  const match = createPathMatcher(createEndpoints(options.link));
   return (request, response) => {
     void answer(request as NodeRequest, response as NodeResponse, match, options);
   };

@@ -5,7 +5,7 @@ import type { Answer, Exchange } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
 import { readPageSize } from "./page.ts";
 import { callHeaders, newIds } from "./reply-headers.ts";
-import type { RunningResponses } from "./running-responses.ts";
+import type { FoundResponse, ResponseName, RunningResponses } from "./running-responses.ts";
 
 export function answerRetrieve(running: RunningResponses): Answer {
   return async (exchange) => {
@@ -18,20 +18,21 @@ export function answerRetrieve(running: RunningResponses): Answer {
 
 export function answerDelete(running: RunningResponses): Answer {
   return async (exchange) => {
-    const { options, principal } = exchange;
-    const id = idOf(exchange);
-    const now = running.get(principal.tenant, principal.id, id);
-    now?.discard();
-    const wasStored = await options.responses.delete(principal.tenant, principal.id, id);
-    if (now === undefined && !wasStored) throw notFound(id);
+    const { id, tenant, owner } = nameOf(exchange);
+    const { responses } = exchange.options;
+    // One that runs is not stored yet: who has none asks the other workers, and looks again at what ended meanwhile.
+    const wasThere =
+      (await responses.delete(tenant, owner, id)) ||
+      (await running.discard({ id, tenant, owner })) ||
+      (await responses.delete(tenant, owner, id));
+    if (!wasThere) throw notFound(id);
     send(exchange, writeJson({ id, object: "response", deleted: true }));
   };
 }
 
 export function answerCancel(running: RunningResponses): Answer {
   return async (exchange) => {
-    const { principal } = exchange;
-    await running.get(principal.tenant, principal.id, idOf(exchange))?.cancel();
+    await running.cancel(nameOf(exchange));
     const { json } = await find(exchange, running);
     const { status } = JSON.parse(json) as { status?: unknown };
     if (status !== "cancelled") throw new GatewayError("invalid_request", `a response that is ${String(status)} cannot be cancelled`);
@@ -71,28 +72,25 @@ function startOf(items: readonly { readonly id: string }[], after: string | null
   return at + 1;
 }
 
-interface FoundResponse {
-  readonly json: string;
-  readonly inputItemsJson: readonly string[];
-}
-
 /** Throws with status 404 for what is not there, and for what is another's alike. */
 async function find(exchange: Exchange, running: RunningResponses): Promise<FoundResponse> {
-  const { options, principal } = exchange;
-  const id = idOf(exchange);
-  const now = running.get(principal.tenant, principal.id, id);
-  if (now !== undefined) return { json: now.json(), inputItemsJson: now.inputItemsJson };
-  const stored = await options.responses.get(principal.tenant, principal.id, id);
-  if (stored === undefined) throw notFound(id);
-  return { json: stored.responseJson, inputItemsJson: stored.inputItemsJson };
+  const name = nameOf(exchange);
+  const found = running.here(name) ?? (await stored(exchange, name)) ?? (await running.elsewhere(name)) ?? (await stored(exchange, name));
+  if (found === undefined) throw notFound(name.id);
+  return found;
+}
+
+async function stored({ options }: Exchange, { tenant, owner, id }: ResponseName): Promise<FoundResponse | undefined> {
+  const response = await options.responses.get(tenant, owner, id);
+  return response && { json: response.responseJson, inputItemsJson: response.inputItemsJson };
 }
 
 function notFound(id: string): GatewayError {
   return new GatewayError("invalid_request", `there is no response with the id "${id.slice(0, 256)}"`, { status: 404 });
 }
 
-function idOf({ params }: Exchange): string {
-  return params.id ?? "";
+function nameOf({ params, principal }: Exchange): ResponseName {
+  return { tenant: principal.tenant, owner: principal.id, id: params.id ?? "" };
 }
 
 function send({ request, response, surface, options }: Exchange, json: string): void {

@@ -161,6 +161,37 @@ describe("several workers", { timeout: 90_000 }, () => {
     expect(after.filter((pid) => before.includes(pid))).toEqual([]);
   });
 
+  test("hold a limit together", async () => {
+    const limit = 40;
+    const gateway = await start({ config: { limits: { rules: [{ subject: "tenant", requests_per_minute: limit }] } } });
+    const statuses: number[] = [];
+    const clients = Array.from({ length: 8 }, async () => {
+      for (let call = 0; call < limit * 10; call += 8) statuses.push((await ask(gateway.url, quickScript).reply).status);
+    });
+    await Promise.all(clients);
+    const admitted = statuses.filter((status) => status === 200).length;
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    expect(admitted).toBeGreaterThanOrEqual(limit * 0.95);
+    expect(admitted).toBeLessThanOrEqual(limit * 1.05);
+    await until(() => answerers(gateway).size === 2);
+  });
+
+  test("answer for each other: metrics of all, and a streamed response that another worker gives", async () => {
+    const gateway = await start();
+    for (let call = 0; call < 6; call++) await ask(gateway.url, quickScript).reply;
+    const [one, two] = [await getText(`${gateway.adminUrl}/metrics`), await getText(`${gateway.adminUrl}/metrics`)];
+    for (const text of [one, two]) expect(sumOf(text, "dragoman_requests_total")).toBeGreaterThanOrEqual(6);
+
+    const stream = await startResponse(gateway.url, slowScript(60_000));
+    const named = `${gateway.url}/v1/responses/${stream.id}`;
+    // Connections take turns: of two, one reaches the worker that does not have it.
+    for (let turn = 0; turn < 2; turn++) expect(JSON.parse(await getText(named))).toMatchObject({ id: stream.id, status: "in_progress" });
+    // The stream took one turn, these two the next ones: this one is the other worker's.
+    const cancelled = await fetch(`${named}/cancel`, { method: "POST", headers: { connection: "close" } });
+    expect(await cancelled.json()).toMatchObject({ id: stream.id, status: "cancelled" });
+    await stream.ended;
+  });
+
   test("SIGHUP is ignored with a line in the log", async () => {
     const gateway = await start();
     gateway.primary.kill("SIGHUP");
@@ -198,6 +229,38 @@ describe("a wrong configuration", { timeout: 60_000 }, () => {
     expect(gateway.errorText()).toContain("--workers: server.workers: is no number of workers; write 1 to 256, or auto");
   });
 });
+
+async function getText(url: string): Promise<string> {
+  return (await fetch(url, { headers: { connection: "close" } })).text();
+}
+
+/** Over all labels. */
+function sumOf(metrics: string, name: string): number {
+  const values = metrics
+    .split("\n")
+    .flatMap((line) => (line.startsWith(`${name}{`) || line.startsWith(`${name} `) ? [Number(line.split(" ").at(-1))] : []));
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+/** A stream of OpenAI Responses that has begun. */
+function startResponse(url: string, input: string): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
+  return new Promise((resolve, reject) => {
+    const request = http.request(`${url}/v1/responses`, { method: "POST", headers: { "content-type": "application/json" }, agent: false });
+    const ended = new Promise<void>((end) => request.once("close", end));
+    request.on("error", reject);
+    request.on("response", (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("error", () => {});
+      response.on("data", (piece) => {
+        text += piece;
+        const id = /"id":"(resp_[^"]+)"/.exec(text)?.[1];
+        if (id !== undefined) resolve({ id, ended });
+      });
+    });
+    request.end(JSON.stringify({ model: "sim/script", input, stream: true }));
+  });
+}
 
 async function getStatus(url: string): Promise<number> {
   return (await fetch(url, { headers: { connection: "close" } })).status;
