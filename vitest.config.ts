@@ -6,7 +6,15 @@ export default defineConfig({
     // Many tests wait for sockets and timers: two share a core well.
     maxWorkers: 3,
     projects: [
-      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/story/**", "test/matrix/**", "test/bench/**"] } },
+      {
+        // Quick on an idle machine; patient on one that is not.
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/story/**", "test/matrix/**", "test/bench/**"],
+          testTimeout: 20_000,
+        },
+      },
       { test: { name: "matrix", include: ["test/matrix/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
       { test: { name: "story", include: ["test/story/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
     ],
