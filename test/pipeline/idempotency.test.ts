@@ -13,6 +13,7 @@ import { createPrincipal } from "../../src/core/principal.ts";
 import { createCallStarter } from "../../src/pipeline/call-starter.ts";
 import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "../../src/pipeline/idempotency.ts";
 import type { Step } from "../../src/pipeline/stage.ts";
+import { unsharedIdempotency } from "../../src/pipeline/unshared-idempotency.ts";
 import { MemoryIdempotency } from "./memory-idempotency.ts";
 
 type Generate = Step<GenerateRequest, AsyncIterable<EventBatch>>;
@@ -201,6 +202,12 @@ describe("failures", () => {
     const { step, store, dispatched } = harness(answer);
     store.failure = new GatewayError("store_unavailable", "the database is away");
     expect(await failureOf(step(request(), startCall()))).toMatchObject({ reason: "store_unavailable", status: 503 });
+    expect(dispatched()).toBe(0);
+  });
+
+  test("workers that share no store refuse keys instead of running one twice", async () => {
+    const { step, dispatched } = harness(answer, { store: unsharedIdempotency });
+    expect(await failureOf(step(request(), startCall()))).toMatchObject({ reason: "store_unavailable", status: 503, retryable: false });
     expect(dispatched()).toBe(0);
   });
 
