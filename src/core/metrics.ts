@@ -18,17 +18,4 @@ export interface Metrics {
   targetsExhausted(call: Call): void;
   /** A provider answered well and said nothing. */
   emptyStream(): void;
-  /** Records of the request log that were thrown away because its queue was full. */
-  captureDropped(records: number): void;
 }
-
-/** Counts nothing. */
-export const noMetrics: Metrics = {
-  exchangeEnded() {},
-  authenticated() {},
-  notAuthenticated() {},
-  refused() {},
-  targetsExhausted() {},
-  emptyStream() {},
-  captureDropped() {},
-};

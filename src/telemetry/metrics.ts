@@ -18,6 +18,8 @@ export interface MetricsOptions {
   readonly inflight: () => number;
   /** Calls inside admission, by the model's name at its provider. */
   readonly admitted: () => Iterable<{ readonly model: string; readonly role: string; readonly count: number }>;
+  /** Records of the request log that were thrown away since the start. */
+  readonly captureDropped: () => number;
   /** Whether a model stands in a provider's list; `provider` is empty where it is not known. */
   readonly isListed: (model: string, provider: string) => boolean;
   /** Whether a provider says which models it has. */
@@ -46,6 +48,7 @@ export class CountedMetrics implements Metrics, LedgerTap {
     this.#prometheus = createPrometheusMetrics({
       inflight: options.inflight,
       admitted: () => this.#admitted(),
+      captureDropped: options.captureDropped,
       uptimeSeconds: () => this.#uptimeSeconds(),
       build: { version: options.version, node_version: process.versions.node },
     });
@@ -121,10 +124,6 @@ export class CountedMetrics implements Metrics, LedgerTap {
 
   emptyStream(): void {
     this.#prometheus.emptyStream.inc();
-  }
-
-  captureDropped(records: number): void {
-    this.#prometheus.captureDropped.inc(records);
   }
 
   /** With Node's and the process's own. */

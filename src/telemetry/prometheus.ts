@@ -29,6 +29,8 @@ export interface GaugeSources {
   readonly inflight: () => number;
   /** By model and role, models as labels. */
   readonly admitted: () => Iterable<AdmittedCount>;
+  /** Records of the request log that were thrown away since the start. */
+  readonly captureDropped: () => number;
   readonly uptimeSeconds: () => number;
   readonly build: Readonly<Record<"version" | "node_version", string>>;
 }
@@ -38,7 +40,7 @@ export type MetricsSnapshot = readonly MetricObject[];
 
 export type PrometheusMetrics = ReturnType<typeof createPrometheusMetrics>;
 
-export function createPrometheusMetrics({ inflight, admitted, uptimeSeconds, build }: GaugeSources) {
+export function createPrometheusMetrics({ inflight, admitted, captureDropped, uptimeSeconds, build }: GaugeSources) {
   const registry = new Registry();
 
   function counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {
@@ -76,6 +78,16 @@ export function createPrometheusMetrics({ inflight, admitted, uptimeSeconds, bui
   gauge("build_info", "Which build this is; always 1", ["version", "node_version"], "first", (self) => self.set(build, 1));
   gauge("uptime_seconds", "Seconds since the start", [], "max", (self) => self.set(uptimeSeconds()));
 
+  new Counter({
+    name: "dragoman_capture_dropped_total",
+    help: "Records of the request log that were thrown away",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(captureDropped());
+    },
+  });
+
   return {
     registry,
     httpRequests: counter("http_requests", "HTTP exchanges of the data port", ["method", "path", "status"]),
@@ -97,7 +109,6 @@ export function createPrometheusMetrics({ inflight, admitted, uptimeSeconds, bui
     errorKind: counter("error_kind", "Failures by their kind", ["kind"]),
     retries: counter("retries", "Attempts after a call's first"),
     admissionRejected: counter("admission_rejected", "Calls that found no place or nobody to serve them", ["reason"]),
-    captureDropped: counter("capture_dropped", "Records of the request log that were thrown away"),
   };
 }
 

@@ -174,6 +174,22 @@ describe("metrics", () => {
     });
   });
 
+  test("what a limit refuses is counted as that", async () => {
+    const limited = await startGateway({ config: { limits: { rules: [{ subject: "tenant", requests_per_minute: 1 }] } } });
+    try {
+      const asked = [];
+      for (let index = 0; index < 3; index++) asked.push((await post(limited.url, { model: "chat/sim-echo", messages })).status);
+      expect(asked).toEqual([200, 429, 429]);
+      const found = await eventually(limited.url, (now) => expect(now.sum("dragoman_requests_total")).toBe(3));
+      expect(found.sum("dragoman_requests_total", { model: "sim-echo", outcome: "rate_limited" })).toBe(2);
+      expect(found.sum("dragoman_ratelimit_rejected_total")).toBe(2);
+      expect(found.sum("dragoman_error_kind_total", { kind: "rate_limited" })).toBe(2);
+      expect(found.sum("dragoman_upstream_requests_total")).toBe(1);
+    } finally {
+      await limited.close();
+    }
+  });
+
   test("no label holds a key, a prompt, a user or what a client made up", async () => {
     const headers = { "x-dragoman-user-id": canaries.user, "x-dragoman-session-id": canaries.session, "x-request-id": "canary-request" };
     for (const model of ["chat/sim-echo", canaries.model, `chat/${canaries.model}`, `sim/${canaries.model}`]) {
