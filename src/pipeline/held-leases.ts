@@ -13,7 +13,7 @@ export class HeldLeases implements LedgerTap {
     else this.#waiting.set(open.usageId, settle);
   }
 
-  attemptEnded({ attempt }: AttemptEnding): void {
+  attemptEnded({ attempt }: Pick<AttemptEnding, "attempt">): void {
     const settle = this.#waiting.get(attempt.usageId);
     if (settle === undefined) return;
     this.#waiting.delete(attempt.usageId);
