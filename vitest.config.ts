@@ -11,12 +11,19 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/story/**", "test/matrix/**", "test/bench/**"],
+          exclude: ["test/story/**", "test/matrix/**", "test/bench/**", "test/cluster/workers.test.ts"],
           testTimeout: 20_000,
         },
       },
       { test: { name: "matrix", include: ["test/matrix/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
-      { test: { name: "story", include: ["test/story/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
+      {
+        test: {
+          name: "story",
+          include: ["test/story/**/*.test.ts", "test/cluster/workers.test.ts"],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
     ],
   },
 });
