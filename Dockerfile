@@ -30,5 +30,6 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# With several cores: docker run ... dragoman serve --workers auto
 ENTRYPOINT ["node", "/app/dist/src/main.js"]
 CMD ["serve"]
