@@ -4,6 +4,7 @@ import type { Call, ClientWire, Operation } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import type { RunningCall } from "../core/incoming.ts";
 import { pathTemplateOf } from "../core/path-template.ts";
+import { traceFields } from "../core/tracing.ts";
 import type { Exchange } from "./endpoint.ts";
 import { headerOf } from "./exchange.ts";
 import { inWordsOf, sendError } from "./send-error.ts";
@@ -52,7 +53,7 @@ export function failCall({ response, surface, options }: Exchange, call: Call, t
   // What the pipeline has settled, it has counted.
   if (error.settled === undefined) options.metrics?.refused(error);
   call.span?.end("", call.attempts, error);
-  if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
+  if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, ...traceFields(call), error });
   sendError(response, surface, error, call);
 }
 

@@ -6,6 +6,7 @@ import { GatewayError } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import { ulid } from "../core/id.ts";
 import { isJsonObject, type JsonValue } from "../core/json.ts";
+import { traceFields } from "../core/tracing.ts";
 import { nameClientPaths, withCall } from "./call.ts";
 import type { Answer, Exchange } from "./endpoint.ts";
 import { headerOf, sendJson } from "./exchange.ts";
@@ -145,7 +146,7 @@ async function stream(exchange: Exchange, generation: Generation, firstWriter: E
   } catch (thrown) {
     if (!response.headersSent) throw thrown;
     const error = GatewayError.from(thrown);
-    if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, error });
+    if (error.reason === "internal") options.log.error("a call failed", { request_id: call.requestId, ...traceFields(call), error });
     await observer?.fail(error);
     pump.end(writer.error(inWordsOf(error, (path) => clientPathOf(generation, path))));
   }
