@@ -4,6 +4,8 @@ export class CallState {
   readonly originalNames = new Map<string, string>();
   /** Texts at which the answer is cut, for the API has no such setting. */
   readonly stops: readonly string[];
+  /** Name of the function whose arguments are the answer, where the model follows no schema; empty where there is none. */
+  schemaTool = "";
 
   constructor(stops: readonly string[] = []) {
     this.stops = stops;

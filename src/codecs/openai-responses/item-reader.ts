@@ -32,6 +32,8 @@ export class ItemReader {
   readonly #facts: ItemFacts;
   readonly #type: string;
   readonly #id: string;
+  /** A call that stands for a text: its arguments are the answer. */
+  readonly #isAnswer: boolean;
   /** Of messages, by content index. */
   readonly #texts = new Map<number, TextBlock>();
   /** Unknown fields of a message item. */
@@ -50,13 +52,14 @@ export class ItemReader {
   constructor(item: JsonObject, facts: ItemFacts) {
     this.#facts = facts;
     this.#type = typeof item.type === "string" ? item.type : "";
-    this.#id = textOf(item.id);
+    this.#isAnswer = this.#type === "function_call" && facts.state?.schemaTool === textOf(item.name) && facts.state.schemaTool !== "";
+    this.#id = this.#isAnswer ? "" : textOf(item.id);
     this.#unknown = this.#type === "message" ? unknownMembers(item, messageKnown) : {};
     this.#open(item);
   }
 
   get isCall(): boolean {
-    return this.#type === "function_call" || this.#type === "custom_tool_call";
+    return !this.#isAnswer && (this.#type === "function_call" || this.#type === "custom_tool_call");
   }
 
   get id(): string {
@@ -136,7 +139,8 @@ export class ItemReader {
       case "function_call":
       case "custom_tool_call": {
         if (!this.#hasContent) this.#grow(this.#type === "function_call" ? argumentText(item.arguments) : textOf(item.input));
-        this.#endBlock({ incomplete }, unknownMembers(item, callKnown));
+        if (this.isCall) this.#endBlock({ incomplete }, unknownMembers(item, callKnown));
+        else for (const block of this.#texts.values()) this.#endText(block, {}, incomplete);
         break;
       }
       default:
@@ -146,7 +150,7 @@ export class ItemReader {
 
   #open(item: JsonObject): void {
     const { builder } = this.#facts;
-    if (this.#type === "message") return;
+    if (this.#type === "message" || this.#isAnswer) return;
     if (this.isCall) {
       const unknown = unknownMembers(item, callKnown);
       const extras = Object.keys(unknown).length === 0 ? undefined : { [format]: writeJson(unknown) };
@@ -157,7 +161,7 @@ export class ItemReader {
 
   get #kind(): BlockKind {
     if (this.isCall) return BlockKind.TOOL_CALL;
-    if (this.#type === "message") return BlockKind.TEXT;
+    if (this.#type === "message" || this.#isAnswer) return BlockKind.TEXT;
     return this.#type === "reasoning" ? BlockKind.REASONING : BlockKind.OPAQUE;
   }
 
@@ -254,8 +258,12 @@ export class ItemReader {
   }
 
   #grow(text: string): void {
-    if (text === "" || this.#block === -1) return;
+    if (text === "" || (this.#block === -1 && !this.#isAnswer)) return;
     this.#hasContent = true;
+    if (this.#isAnswer) {
+      this.#say(this.#textBlock(0, outputText), text, undefined);
+      return;
+    }
     const isArguments = this.#type === "function_call";
     this.#facts.builder.delta(candidate, this.#block, isArguments ? { case: "argumentsJson", value: text } : { case: "text", value: text });
   }

@@ -13,7 +13,7 @@ export function createRelay(quirks: OpenAiResponsesQuirks): RelayCodec {
 
 /** Whether the answer holds what the request's writer changed, or is cut. */
 function isChanged(state: unknown): boolean {
-  return state instanceof CallState && (state.originalNames.size > 0 || state.stops.length > 0);
+  return state instanceof CallState && (state.originalNames.size > 0 || state.stops.length > 0 || state.schemaTool !== "");
 }
 
 const wholeAnswer: AnswerRelay = {

@@ -4,6 +4,8 @@ import type { Writable, WritableObject } from "../../core/json.ts";
 import { verbosities, wordFor } from "./wire.ts";
 import { rawObject, type WriteContext } from "./write-context.ts";
 
+/** The function whose arguments are the answer; no client's tool is called so. */
+const schemaToolName = "dgm_json_answer";
 /** The API requires a name. */
 const defaultSchemaName = "response";
 
@@ -16,8 +18,10 @@ export function writeOutput(body: WritableObject, request: GenerateRequest, inpu
   if (output.kind === OutputKind.JSON_OBJECT) {
     text.format = { type: "json_object" };
     nameJson(request, input, context);
-  } else if (output.kind === OutputKind.JSON_SCHEMA) text.format = writeSchema(output, context);
-  else if (output.kind === OutputKind.GRAMMAR) report.refused("output_format.grammar", "the target follows no grammars");
+  } else if (output.kind === OutputKind.JSON_SCHEMA) {
+    if (context.target.traits.structuredOutput === false) emulateSchema(body, request, output, input, context);
+    else text.format = writeSchema(output, context);
+  } else if (output.kind === OutputKind.GRAMMAR) report.refused("output_format.grammar", "the target follows no grammars");
   const verbosity = wordFor(verbosities, output.verbosity);
   if (verbosity !== undefined) text.verbosity = verbosity;
   if (Object.keys(text).length > 0) body.text = text;
@@ -28,8 +32,7 @@ export function writeOutput(body: WritableObject, request: GenerateRequest, inpu
 }
 
 function writeSchema(output: OutputFormat, context: WriteContext): WritableObject {
-  const { report, target } = context;
-  if (target.traits.structuredOutput === false) report.coerced("output_format.schema_json", "sent, though the model may not follow it");
+  const { report } = context;
   const written: WritableObject = { type: "json_schema", name: output.name };
   if (output.name === "") {
     written.name = defaultSchemaName;
@@ -41,9 +44,35 @@ function writeSchema(output: OutputFormat, context: WriteContext): WritableObjec
   return written;
 }
 
+/** contract.md 3.4: a forced function whose arguments become the text; beside other tools or reasoning, an instruction. */
+function emulateSchema(
+  body: WritableObject,
+  request: GenerateRequest,
+  output: OutputFormat,
+  input: Writable[],
+  { report, target, state }: WriteContext,
+): void {
+  const path = "output_format.schema_json";
+  const schema = rawObject(output.schemaJson === "" ? "{}" : output.schemaJson, path);
+  if (request.tools.length === 0 && request.reasoning === undefined && target.traits.tools !== false) {
+    state.schemaTool = schemaToolName;
+    const description = output.description || "Gives the answer.";
+    body.tools = [{ type: "function", name: schemaToolName, description, parameters: schema, strict: false }];
+    body.tool_choice = { type: "function", name: schemaToolName };
+    report.emulated(path, "a forced function whose arguments are the answer: the model follows no schema");
+    return;
+  }
+  report.emulated(path, "an instruction: the model follows no schema beside tools or reasoning");
+  instruct(input, `Answer with one JSON value that follows this JSON Schema, and nothing else:\n${schema.text}`);
+}
+
+function instruct(input: Writable[], text: string): void {
+  input.unshift({ type: "message", role: "developer", content: [{ type: "input_text", text }] });
+}
+
 /** The service refuses JSON mode where no message names JSON; its instructions do not count. */
 function nameJson(request: GenerateRequest, input: Writable[], { report }: WriteContext): void {
   if (request.messages.some(({ parts }) => parts.some(({ part }) => part.case === "text" && /json/i.test(part.value)))) return;
   report.emulated("output_format.kind", "an instruction beside JSON mode: the target wants JSON named in a message");
-  input.unshift({ type: "message", role: "developer", content: [{ type: "input_text", text: "Answer in JSON." }] });
+  instruct(input, "Answer in JSON.");
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { FinishReason } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { FinishReason, OutputKind, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { createOpenAiResponsesCodec } from "../../../src/codecs/openai-responses/index.ts";
 import { GatewayError } from "../../../src/core/error.ts";
 import type { GenerateEvent } from "../../../src/core/event.ts";
@@ -165,4 +165,48 @@ test("tools that the provider ran come through as they are, and events that nobo
   expect(events.map(({ event }) => event.case)).toEqual(["started", "blockStarted", "blockDelta", "opaque", "blockEnded", "finished"]);
   expect(answer.candidates[0]?.message?.parts[0]?.part.value).toMatchObject({ type: "web_search_call", dataJson: JSON.stringify(item) });
   expect(answer.opaque).toMatchObject([{ type: "response.brand_new" }]);
+});
+
+describe("a schema that the model does not follow", () => {
+  const outputFormat = { kind: OutputKind.JSON_SCHEMA, name: "city", schemaJson: '{"type":"object","properties":{"city":{}}}' };
+  const messages = [{ role: Role.USER, parts: [{ part: { case: "text" as const, value: "Which?" } }] }];
+  const traits = { structuredOutput: false };
+
+  test("is a function's, whose arguments are the answer, streamed and whole", () => {
+    const { body, notes, state } = write({ messages, outputFormat }, { traits });
+    expect(body.text).toBeUndefined();
+    const [{ name }] = body.tools;
+    expect(body.tools).toEqual([
+      expect.objectContaining({ type: "function", parameters: JSON.parse(outputFormat.schemaJson), strict: false }),
+    ]);
+    expect(body.tool_choice).toEqual({ type: "function", name });
+    expect(notes).toEqual(["emulated output_format.schema_json"]);
+    const begun = { type: "function_call", id: "fc_1", call_id: "call_1", name, arguments: "" };
+    const done = { ...begun, arguments: '{"city":"Bern"}', status: "completed" };
+    const { answer } = stream(
+      [
+        { type: "response.created", response: response({ status: "in_progress" }) },
+        { type: "response.output_item.added", output_index: 0, item: begun },
+        { type: "response.function_call_arguments.delta", output_index: 0, delta: '{"city":' },
+        { type: "response.function_call_arguments.delta", output_index: 0, delta: '"Bern"}' },
+        { type: "response.function_call_arguments.done", output_index: 0, arguments: done.arguments },
+        { type: "response.output_item.done", output_index: 0, item: done },
+        { type: "response.completed", response: response({ status: "completed", output: [done], usage }) },
+      ],
+      state,
+    );
+    for (const read of [answer, whole(response({ status: "completed", output: [done], usage }), state)]) {
+      expect(read.candidates[0]?.finished?.reason).toBe(FinishReason.STOP);
+      expect(read.candidates[0]?.message?.parts.map(({ part }) => part)).toEqual([{ case: "text", value: done.arguments }]);
+    }
+  });
+
+  test("is an instruction beside the client's own tools", () => {
+    const tools = [{ tool: { case: "function" as const, value: { name: "f" } } }];
+    const { body, notes } = write({ messages, outputFormat, tools }, { traits });
+    expect(body.input[0]).toMatchObject({ role: "developer", content: [{ text: expect.stringContaining(outputFormat.schemaJson) }] });
+    expect(body.tools).toHaveLength(1);
+    expect([body.text, body.tool_choice]).toEqual([undefined, undefined]);
+    expect(notes).toEqual(["emulated output_format.schema_json"]);
+  });
 });
