@@ -103,7 +103,12 @@ export class Channel {
     if (this.#outgoing.length === 0) return;
     const packets = this.#outgoing;
     this.#outgoing = [];
-    if (!this.#closed) this.#pipe.send({ packets } satisfies Batch);
+    if (this.#closed) return;
+    try {
+      this.#pipe.send({ packets } satisfies Batch);
+    } catch {
+      for (const packet of packets) this.#sendAlone(packet);
+    }
   }
 
   /** The pipe is gone: what waits fails. */
@@ -119,6 +124,17 @@ export class Channel {
   #post(packet: Packet): void {
     this.#outgoing.push(packet);
     if (this.#outgoing.length === 1) setImmediate(() => this.flush());
+  }
+
+  /** One body that cannot be cloned must cost neither its neighbours nor the process. */
+  #sendAlone(packet: Packet): void {
+    try {
+      this.#pipe.send({ packets: [packet] } satisfies Batch);
+    } catch (thrown) {
+      const message = `it cannot be sent: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+      if (packet.kind === "question") this.#take({ kind: "refusal", id: packet.id, message });
+      else if (packet.kind === "answer") this.#pipe.send({ packets: [{ kind: "refusal", id: packet.id, message }] } satisfies Batch);
+    }
   }
 
   #take(packet: Packet): void {

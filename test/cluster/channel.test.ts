@@ -72,6 +72,15 @@ test("an answer that does not come in time is an error, and is ignored when it c
   expect(await left.ask("echo", 2)).toBe(2);
 });
 
+test("a body that cannot be sent fails its own question only", async () => {
+  const { left, right } = connect();
+  right.serve("echo", (body) => body);
+  right.serve("function", () => () => 1);
+  const answers = await Promise.allSettled([left.ask("echo", 1), left.ask("echo", () => 1), left.ask("function", 1), left.ask("echo", 2)]);
+  expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+  expect((answers[1] as PromiseRejectedResult).reason.message).toContain("it cannot be sent");
+});
+
 test("a closed channel fails what waits, and everything after", async () => {
   const send = vi.fn();
   const channel = new Channel({ send });
