@@ -80,9 +80,11 @@ export function idempotentEmbed(options: IdempotencyOptions): Stage<EmbedRequest
     if (keyOf(call) === "") return next(request, call);
     const run = await begin(options, call, EmbedRequestSchema, request);
     if (run instanceof Uint8Array) {
-      const { settled, ...response } = fromBinary(EmbedResponseSchema, run);
-      call.translation.push(...(settled?.translation ?? []));
-      return { ...response, requestId: call.requestId, replayed: true };
+      const response = fromBinary(EmbedResponseSchema, run);
+      const translation = response.settled?.translation ?? [];
+      call.translation.push(...translation);
+      const settled = create(SettledSchema, { costNanoUsd: 0n, translation });
+      return { ...response, settled, requestId: call.requestId, replayed: true };
     }
     let response: EmbedResponse;
     try {

@@ -11,11 +11,14 @@ import { type EventBatch, settledEvent } from "../core/event.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { CallRecorder, LoggableRequest, RequestLog } from "../core/request-log.ts";
 import { addUsages } from "../core/usage.ts";
+import type { ChargePolicy } from "./attempts.ts";
 import type { Stage } from "./stage.ts";
 
 export interface ObserveOptions {
   readonly ledger: Ledger;
   readonly clock: Clock;
+  /** Whether failed attempts are the tenant's to pay; by default success_only: they are not. */
+  readonly chargePolicy?: ChargePolicy | undefined;
   /** Absent: calls leave no record. */
   readonly requestLog?: RequestLog | undefined;
 }
@@ -33,7 +36,7 @@ export function observeStream(options: ObserveOptions): Stage<GenerateRequest, A
           recorder?.see(batch.events);
           yield batch;
         }
-        outcome = settleSuccess(call, options.clock);
+        outcome = settleSuccess(call, options);
         const settled = settledEvent(outcome);
         settled.sequence = ++sequence;
         yield { events: [settled] };
@@ -58,7 +61,7 @@ export function observeReply<Request extends LoggableRequest, Reply extends Embe
     try {
       const reply = await next(request, call);
       recorder?.answered(reply);
-      outcome = call.attempts.length === 0 ? undefined : settleSuccess(call, options.clock);
+      outcome = call.attempts.length === 0 ? undefined : settleSuccess(call, options);
       return outcome === undefined ? reply : { ...reply, settled: outcome };
     } catch (thrown) {
       outcome = settleFailure(call, thrown, 0, options.clock);
@@ -69,8 +72,9 @@ export function observeReply<Request extends LoggableRequest, Reply extends Embe
   };
 }
 
-function settleSuccess(call: Call, clock: Clock): Settled {
-  return settle(call, call.attempts.slice(-1), call.translation, clock);
+function settleSuccess(call: Call, { clock, chargePolicy }: ObserveOptions): Settled {
+  const charged = chargePolicy === "all_attempts" ? call.attempts : call.attempts.slice(-1);
+  return settle(call, charged, call.translation, clock);
 }
 
 /** Anything thrown, as a GatewayError with what the call had cost until then. */
