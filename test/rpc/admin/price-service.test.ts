@@ -53,6 +53,9 @@ describe("a stored price", () => {
     expect(settled?.attempts[0]).toMatchObject({ costNanoUsd: expected, pricingVersion: settled?.pricingVersion });
     const { models } = await gateway.data(InferenceService, gateway.root).listModels({ ids: ["sim/echo"] });
     expect(models[0]).toMatchObject({ inputPriceNanoUsdPer1m: 1_000_000_000n, outputPriceNanoUsdPer1m: 2_000_000_000n });
+    const headers = { authorization: `Bearer ${gateway.root}` };
+    const listed = await (await fetch(`${gateway.app.dataUrl}/v1/models/sim/echo`, { headers })).json();
+    expect(listed).toMatchObject({ input_cost_per_1m: 1, output_cost_per_1m: 2 });
     await prices().deletePrice({ tenant: "*", id: price?.id ?? "" });
     expect((await ask("three")).settled?.costNanoUsd).toBeUndefined();
   });
