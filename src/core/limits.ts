@@ -82,6 +82,8 @@ export interface LimitClaim {
 }
 
 export interface Limiter {
+  /** Whether there is no rule at all: then nobody needs to say what a call is. */
+  readonly idle: boolean;
   /** Undefined where no rule holds: then nothing is to be done. */
   claim(facts: LimitFacts): LimitClaim | undefined;
 }

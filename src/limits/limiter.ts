@@ -85,8 +85,10 @@ export function createLimiter(options: LimiterOptions): Limiter & LimitDesk {
   }
 
   return {
+    get idle() {
+      return book.isEmpty;
+    },
     claim(facts) {
-      if (book.isEmpty) return undefined;
       const held = book.find(facts);
       if (held.length === 0) return undefined;
       return claimOf(facts, held);

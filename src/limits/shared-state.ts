@@ -121,7 +121,9 @@ export class SharedLimitState implements LimitState {
         }
       }
       this.#goAway(thrown);
-      return this.#takeHere(take);
+      const here = this.#takeHere(take);
+      if (here.verdict !== "taken") this.#keep(nothingOf(take));
+      return here;
     }
   }
 
@@ -235,6 +237,12 @@ export class SharedLimitState implements LimitState {
     this.#lastWall = Math.max(this.#lastWall, this.wall());
     return this.#lastWall;
   }
+}
+
+/** For a take that may have happened there, and was refused here: what it put there is taken back. */
+function nothingOf({ id, tenant, counters }: Take): Settlement {
+  const changes = counters.map(({ key, kind, windowMs, endsAt }) => ({ key, kind, windowMs, endsAt, at: 0, taken: 0, total: 0 }));
+  return { id, tenant, changes };
 }
 
 function away(cause: unknown): GatewayError {

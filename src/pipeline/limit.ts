@@ -15,7 +15,7 @@ import { ratesOfRequest } from "../core/request-rates.ts";
 import { estimateInput } from "../core/usage.ts";
 import { countInput } from "./attempt-embed.ts";
 import type { HeldLeases } from "./held-leases.ts";
-import type { Stage } from "./stage.ts";
+import type { Stage, Step } from "./stage.ts";
 
 export interface LimitOptions {
   readonly limiter: Limiter;
@@ -41,6 +41,7 @@ interface Estimate {
 
 export function limitStream(options: LimitOptions): Stage<GenerateRequest, AsyncIterable<EventBatch>> {
   return (next) => (request, call) => {
+    if (options.limiter.idle) return next(request, call);
     const claim = options.limiter.claim(factsOf(call, request.model));
     if (claim === undefined) return next(request, call);
     return whileHeld(
@@ -52,16 +53,26 @@ export function limitStream(options: LimitOptions): Stage<GenerateRequest, Async
 }
 
 export function limitEmbed(options: LimitOptions): Stage<EmbedRequest, Promise<EmbedResponse>> {
-  return (next) => async (request, call) => {
+  return (next) => (request, call) => {
+    if (options.limiter.idle) return next(request, call);
     const claim = options.limiter.claim(factsOf(call, request.model));
-    if (claim === undefined) return next(request, call);
-    const lease = await reserve(claim, estimateEmbed(request), call, options);
-    try {
-      return await next(request, call);
-    } finally {
-      settleLater(lease, call, options);
-    }
+    return claim === undefined ? next(request, call) : embedHeld(claim, next, request, call, options);
   };
+}
+
+async function embedHeld(
+  claim: LimitClaim,
+  next: Step<EmbedRequest, Promise<EmbedResponse>>,
+  request: EmbedRequest,
+  call: Call,
+  options: LimitOptions,
+): Promise<EmbedResponse> {
+  const lease = await reserve(claim, estimateEmbed(request), call, options);
+  try {
+    return await next(request, call);
+  } finally {
+    settleLater(lease, call, options);
+  }
 }
 
 function factsOf({ principal, attribution, targets, route }: Call, requested: string): LimitFacts {

@@ -34,7 +34,7 @@ function watch(answer?: GatewayError) {
       };
     },
   };
-  const limiter: Limiter = { claim: () => claim };
+  const limiter: Limiter = { idle: false, claim: () => claim };
   return { limiter, reserved, settled, held: () => held };
 }
 
@@ -69,8 +69,10 @@ async function* failing(): AsyncGenerator<EventBatch> {
 describe("the limits of a stream", () => {
   test("without a rule the next step is all there is", () => {
     const stream = endless();
-    const stage = stageOf({ claim: () => undefined })(() => stream);
-    expect(stage(request(), call())).toBe(stream);
+    for (const idle of [true, false]) {
+      const stage = stageOf({ idle, claim: () => undefined })(() => stream);
+      expect(stage(request(), call())).toBe(stream);
+    }
   });
 
   test("are reserved before the next step runs, by the caps the request names", async () => {
