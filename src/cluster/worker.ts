@@ -26,7 +26,13 @@ const groupSignals = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"] as const;
 /** Undefined where this process was not started by a primary. From here on it ends with the primary. */
 export function joinPrimary(env: NodeJS.ProcessEnv, log: Logger): Membership | undefined {
   const place = readPlace(env);
-  if (place === undefined || process.send === undefined) return undefined;
+  if (place === undefined) return undefined;
+  const leave = (): never => {
+    log.error("the primary process is gone; this worker ends", { worker: place.worker });
+    process.exit(exitCodes.unavailable);
+  };
+  // It may have ended while this program was loaded.
+  if (!process.connected) leave();
   // Nothing that this process starts is a worker of ours.
   delete process.env[placeVariable];
   const channel = new Channel({ send: (message) => process.connected && process.send?.(message, undefined, {}, () => {}) });
@@ -41,10 +47,7 @@ export function joinPrimary(env: NodeJS.ProcessEnv, log: Logger): Membership | u
       channel.tell(topics.taken, message.number);
     } else channel.receive(message);
   });
-  process.once("disconnect", () => {
-    log.error("the primary process is gone; this worker ends", { worker: place.worker });
-    process.exit(exitCodes.unavailable);
-  });
+  process.once("disconnect", leave);
   channel.serve(topics.stop, (mode) => {
     if (listener === undefined) orders.push(mode as StopMode);
     else listener(mode as StopMode);

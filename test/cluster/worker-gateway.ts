@@ -94,8 +94,17 @@ export async function startWorkers({ workers = 2, config = {}, unready = false }
       rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
-  if (!unready) await until(() => out.includes("try it") || primary.exitCode !== null);
-  if (!unready && !out.includes("try it")) throw new Error(`it did not start: ${error}`);
+  if (unready) return gateway;
+  try {
+    await until(
+      () => out.includes("try it") || primary.exitCode !== null,
+      () => `it did not start: ${error}`,
+    );
+    if (primary.exitCode !== null) throw new Error(`it did not start: ${error}`);
+  } catch (thrown) {
+    gateway.close();
+    throw thrown;
+  }
   return gateway;
 
   function lines(): LogLine[] {
@@ -103,10 +112,11 @@ export async function startWorkers({ workers = 2, config = {}, unready = false }
   }
 }
 
-export async function until(fact: () => boolean | Promise<boolean>, what = "it did not come to that"): Promise<void> {
-  const end = performance.now() + 25_000;
+/** Patient: on a busy machine a process takes many seconds to start. */
+export async function until(fact: () => boolean | Promise<boolean>, describe = () => "it did not come to that"): Promise<void> {
+  const end = performance.now() + 60_000;
   while (!(await fact())) {
-    if (performance.now() > end) throw new Error(what);
+    if (performance.now() > end) throw new Error(describe());
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

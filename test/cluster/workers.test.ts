@@ -1,4 +1,5 @@
 /** reliability.md 4.5 and promise 9 over several workers: every test here starts processes and ends them. */
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import http2 from "node:http2";
 import { afterEach, describe, expect, test } from "vitest";
@@ -67,7 +68,7 @@ function offerLoad(gateway: WorkerGateway, clients: number): { end(): Promise<{ 
   };
 }
 
-describe("several workers", { timeout: 90_000 }, () => {
+describe("several workers", { timeout: 180_000 }, () => {
   test("take turns behind one data port and one admin port, over HTTP/1.1 and h2c", async () => {
     const gateway = await start();
     for (let call = 0; call < 4; call++) expect((await ask(gateway.url, quickScript).reply).status).toBe(200);
@@ -199,16 +200,36 @@ describe("several workers", { timeout: 90_000 }, () => {
     expect((await ask(gateway.url, quickScript).reply).status).toBe(200);
   });
 
+  test("no worker outlives a primary that ends while the worker is loaded", async () => {
+    const gateway = await start({ unready: true });
+    const child = await new Promise<number>((resolve) => {
+      const look = setInterval(() => {
+        const [pid] = childrenOf(gateway.primary.pid ?? 0);
+        if (pid === undefined) return;
+        clearInterval(look);
+        resolve(pid);
+      }, 1);
+    });
+    gateway.primary.kill("SIGKILL");
+    await until(
+      () => !isAlive(child),
+      () => "a worker outlives its primary",
+    );
+  });
+
   test("no worker outlives a primary that is killed", async () => {
     const gateway = await start();
     const pids = [...gateway.workers().values()];
     await beginStreams(gateway, 2, 60_000);
     gateway.primary.kill("SIGKILL");
-    await until(() => pids.every((pid) => !isAlive(pid)), "a worker outlives its primary");
+    await until(
+      () => pids.every((pid) => !isAlive(pid)),
+      () => "a worker outlives its primary",
+    );
   });
 });
 
-describe("a wrong configuration", { timeout: 60_000 }, () => {
+describe("a wrong configuration", { timeout: 120_000 }, () => {
   test("that only a worker can see is told once, and the exit code is kept", async () => {
     const gateway = await start({ unready: true, config: { providers: { mine: { type: "azure-openai", api_key: "sk-a-key-of-mine" } } } });
     expect(await gateway.ended).toEqual({ code: 78, signal: null });
@@ -229,6 +250,15 @@ describe("a wrong configuration", { timeout: 60_000 }, () => {
     expect(gateway.errorText()).toContain("--workers: server.workers: is no number of workers; write 1 to 256, or auto");
   });
 });
+
+/** Process ids, where the system tells; Linux does. */
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
 
 async function getText(url: string): Promise<string> {
   return (await fetch(url, { headers: { connection: "close" } })).text();
