@@ -193,7 +193,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
         inflight: () => starter.running(),
         admitted: () => operations.admission.places(),
         captureDropped: () => requestLog?.dropped ?? 0,
-        isListed: (model, provider) => [model, `${provider}/${model}`].some((name) => catalog.find(name).length > 0),
+        isListed: (model, provider) => catalog.list().some(({ id }) => id === model || id === `${provider}/${model}`),
         hasList: (provider) => catalog.list().some(({ providers }) => providers.includes(provider)),
       })
     : undefined;

@@ -202,6 +202,12 @@ describe("metrics", () => {
     for (const path of ["/metrics", "/statsz"]) expect(await (await fetch(url + path)).text()).not.toMatch(/canary/i);
   });
 
+  test("the gateway's own models are called by their names", async () => {
+    expect((await post(url, { model: "sim/sim-echo", messages })).status).toBe(200);
+    const found = await eventually(url, (now) => expect(now.sum("dragoman_requests_total")).toBe(1));
+    expect(found.sum("dragoman_tokens_total", { model: "sim-echo", provider: "sim", direction: "input" })).toBeGreaterThan(0);
+  });
+
   test("statsz tells counts and latencies by model", async () => {
     for (let asked = 0; asked < 4; asked++) await (await post(url, { model: "chat/sim-echo", messages })).text();
     await (await post(url, { model: "chat/sim-fault-status_500", messages })).text();
