@@ -76,7 +76,9 @@ async function verifyJournal(name: string, directory: string, alive: boolean, pr
   }
   const { ended, open } = await replay({ directory, batchRows: 1_000, deliver: async () => {} });
   if (!alive && open.length > 0) {
-    problems.push(`journal ${name}: its process is dead and left ${open.length} attempts open; the next start settles them`);
+    problems.push(
+      `journal ${name}: its process is dead and left ${open.length === 1 ? "one attempt" : `${open.length} attempts`} open; the next start settles what is left`,
+    );
   }
   return { name, alive, segments: numbers.length, rows: ended, open: open.length };
 }

@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { EnduranceRun } from "./endurance-run.ts";
 import { killRuns } from "./kill-runs.ts";
+import { recoverRun } from "./recover.ts";
 
-const runs: readonly EnduranceRun[] = [...killRuns];
+const runs: readonly EnduranceRun[] = [...killRuns, recoverRun];
 
 const results = join(import.meta.dirname, "RESULTS.md");
 const options = Object.fromEntries(runs.flatMap((run) => Object.keys(run.options)).map((name) => [name, { type: "string" } as const]));
