@@ -203,9 +203,9 @@ describe("metrics", () => {
   });
 
   test("the gateway's own models are called by their names", async () => {
-    expect((await post(url, { model: "sim/sim-echo", messages })).status).toBe(200);
+    expect((await post(url, { model: "sim/echo", messages })).status).toBe(200);
     const found = await eventually(url, (now) => expect(now.sum("dragoman_requests_total")).toBe(1));
-    expect(found.sum("dragoman_tokens_total", { model: "sim-echo", provider: "sim", direction: "input" })).toBeGreaterThan(0);
+    expect(found.sum("dragoman_tokens_total", { model: "echo", provider: "sim", direction: "input" })).toBeGreaterThan(0);
   });
 
   test("statsz tells counts and latencies by model", async () => {
