@@ -169,7 +169,8 @@ interface Started {
   readonly process: ChildProcess;
 }
 
-describe("over processes", () => {
+/** Processes take their time to start on a busy machine, and may stand still in a window; one that counts wrongly fails every time. */
+describe("over processes", { timeout: 120_000, retry: 2 }, () => {
   const started: ChildProcess[] = [];
   const directory = mkdtempSync(join(tmpdir(), "dragoman-limits-"));
 
@@ -209,7 +210,7 @@ describe("over processes", () => {
     child.stdout?.on("data", (text) => {
       out += text;
     });
-    await vi.waitFor(() => expect(out).toMatch(/admin {2}http/), { timeout: 20_000, interval: 50 });
+    await vi.waitFor(() => expect(out).toMatch(/admin {2}http/), { timeout: 60_000, interval: 50 });
     const urlOf = (port: string) => new RegExp(`${port} +(http://[^ ]+)`).exec(out)?.[1] ?? "";
     return { url: urlOf("data"), adminUrl: urlOf("admin"), process: child };
   }
@@ -248,8 +249,8 @@ describe("over processes", () => {
 
   const perSecond = 20;
   const rules = [{ subject: "tenant", requests_per_second: perSecond, shared_state_gone: "local-share" }];
-  /** In three and a half seconds four windows begin. */
-  const spanMs = 3_500;
+  /** Four windows begin in that time; the fifth would at 4,040 ms. */
+  const spanMs = 3_900;
   const expected = 4 * perSecond;
 
   function expectRate({ statuses, lost }: Awaited<ReturnType<typeof offer>>): void {
