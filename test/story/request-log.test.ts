@@ -327,9 +327,10 @@ describe("content", () => {
       "123-45-6789",
     ];
     planted.push(Buffer.from(upstreamKey).toString("base64").slice(4, 24), base64.slice(16, 48), encodeURIComponent(upstreamKey));
+    const files = readFiles();
     for (const canary of planted) {
       expect(written).not.toContain(canary);
-      expect(filesHolding(canary)).toEqual([]);
+      expect(files.filter(({ bytes }) => bytes.includes(canary)).map(({ file }) => file)).toEqual([]);
       expect(gateway.lines.filter(({ fields }) => JSON.stringify(fields, showAll).includes(canary))).toEqual([]);
     }
     expect(found.content?.responseSummary).toMatch(/^key \[REDACTED_SECRET\], upstream \[REDACTED_SECRET\] or /);
@@ -518,12 +519,16 @@ describe("usage", () => {
   });
 });
 
-/** Files under the data directory that hold a text. */
-function filesHolding(text: string): string[] {
+/** Everything under the data directory. */
+function readFiles(): { readonly file: string; readonly bytes: Buffer }[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name))
-    .filter((file) => readFileSync(file).includes(text));
+    .map((file) => ({ file, bytes: readFileSync(file) }));
+}
+
+function filesHolding(text: string): string[] {
+  return readFiles().flatMap(({ file, bytes }) => (bytes.includes(text) ? [file] : []));
 }
 
 function showAll(_: string, value: unknown): unknown {
