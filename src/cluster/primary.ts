@@ -87,6 +87,8 @@ class Supervisor {
   readonly #places: readonly Place[];
   /** Every process that lives, those that drain too. */
   readonly #members = new Set<Member>();
+  /** Whether the first worker has served: until then its end is the program's. */
+  #begun = false;
   #restarting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -121,6 +123,7 @@ class Supervisor {
     let facts: unknown;
     try {
       facts = await this.#begin(first).started;
+      this.#begun = true;
     } catch (thrown) {
       this.#closePorts();
       throw thrown;
@@ -189,6 +192,7 @@ class Supervisor {
   #onEnd(place: Place, member: Member, { code, signal }: WorkerEnd): void {
     const { process, servesSince } = member;
     const facts = { worker: place.worker, worker_pid: process.pid, exit_code: code ?? undefined, signal: signal ?? undefined };
+    if (!this.#begun) return;
     if (place.current !== member || this.#stopping !== undefined) {
       this.#log.info("a worker has ended", facts);
       return;

@@ -235,6 +235,7 @@ describe("a wrong configuration", { timeout: 120_000 }, () => {
     expect(await gateway.ended).toEqual({ code: 78, signal: null });
     expect(gateway.errorText().match(/The configuration has a problem/g)).toHaveLength(1);
     expect(gateway.errorText()).toContain("providers.mine");
+    expect(gateway.lines()).toEqual([]);
     expect(gateway.out()).toBe("");
   });
 
