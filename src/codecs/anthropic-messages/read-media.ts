@@ -4,6 +4,7 @@ import { DocumentOptionsSchema, type Media, MediaSchema } from "../../../gen/dra
 import { invalidField } from "../../core/error.ts";
 import type { Fields } from "../../core/fields.ts";
 import { isJsonObject } from "../../core/json.ts";
+import { decodeBase64, isDataUrl } from "../../core/media-source.ts";
 
 const pdf = "application/pdf";
 
@@ -44,7 +45,7 @@ function readSource(block: Fields, known: ReadonlySet<string>, urlType: string):
       return create(MediaSchema, { source: { case: "data", value: data }, mimeType: source.string("media_type") ?? "text/plain" });
     }
     default: {
-      const data = decodeBase64(source.requiredString("data"), source.pathOf("data"));
+      const data = decodeBare(source.requiredString("data"), source.pathOf("data"));
       return create(MediaSchema, { source: { case: "data", value: data }, mimeType: source.string("media_type")?.toLowerCase() ?? "" });
     }
   }
@@ -55,12 +56,7 @@ function readText(source: Fields, name: string): string {
   return text === "" ? source.fail(name, "must not be empty") : text;
 }
 
-/** Both alphabets of RFC 4648, padding optional. Node decodes anything, so what it would skip is refused first. */
-function decodeBase64(text: string, path: string): Uint8Array {
-  if (/^data:/i.test(text)) throw invalidField(path, "must be base64 alone: leave the beginning of the data: URL out");
-  const compact = /\s/.test(text) ? text.replace(/\s+/g, "") : text;
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(compact) || compact.replace(/=+$/, "").length % 4 === 1) {
-    throw invalidField(path, "is not valid base64");
-  }
-  return new Uint8Array(Buffer.from(compact, "base64"));
+function decodeBare(text: string, path: string): Uint8Array {
+  if (isDataUrl(text)) throw invalidField(path, "must be base64 alone: leave the beginning of the data: URL out");
+  return decodeBase64(text, path);
 }

@@ -104,9 +104,9 @@ export class PartWriter {
         report.emulated(path, "a text");
         return this.#block(path, this.#writeText(content.value, part, path));
       case "image":
-        return this.#block(path, this.#extend(writeImage(content.value, path, this.#context), part, path), { isMedia: true });
+        return this.#block(path, this.#extend(writeImage(content.value, `${path}.image`, this.#context), part, path), { isMedia: true });
       case "file":
-        return this.#block(path, this.#extend(writeDocument(content.value, path, this.#context), part, path), { isMedia: true });
+        return this.#block(path, this.#extend(writeDocument(content.value, `${path}.file`, this.#context), part, path), { isMedia: true });
       case "audio":
       case "video":
         report.refused(path, content.case === "audio" ? "sound is not taken" : "moving pictures are not taken");

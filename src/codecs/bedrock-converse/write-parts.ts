@@ -104,13 +104,13 @@ export class PartWriter {
         report.emulated(path, "a text");
         return this.#block(path, this.#writeText(content.value, part, path));
       case "image":
-        return this.#block(path, this.#extend(writeImage(content.value, path, this.#context), part, path), { isMedia: true });
+        return this.#block(path, this.#extend(writeImage(content.value, `${path}.image`, this.#context), part, path), { isMedia: true });
       case "audio":
-        return this.#block(path, this.#extend(writeAudio(content.value, path, this.#context), part, path), { isMedia: true });
+        return this.#block(path, this.#extend(writeAudio(content.value, `${path}.audio`, this.#context), part, path), { isMedia: true });
       case "video":
-        return this.#block(path, this.#extend(writeVideo(content.value, path, this.#context), part, path), { isMedia: true });
+        return this.#block(path, this.#extend(writeVideo(content.value, `${path}.video`, this.#context), part, path), { isMedia: true });
       case "file":
-        return this.#block(path, this.#extend(writeDocument(content.value, path, this.#context), part, path), { isMedia: true });
+        return this.#block(path, this.#extend(writeDocument(content.value, `${path}.file`, this.#context), part, path), { isMedia: true });
       case "reasoning":
         return this.#block(path, this.#extend(this.#writeReasoning(content.value, signature, path), part, path));
       case "toolCall":

@@ -120,7 +120,7 @@ function writeContent({ input }: EmbedInput, path: string, context: WriteContext
         const at = `${path}.parts.parts[${index}]`;
         let written: WritableObject | undefined;
         if (part.case === "text") written = { type: "text", text: part.value };
-        else if (part.case === "image") written = writeImage(part.value, at, context);
+        else if (part.case === "image") written = writeImage(part.value, `${at}.image`, context);
         else report.refused(at, "inputs are text or images");
         if (written !== undefined) writeExtras(written, extrasJson, formatName, at, report);
         return written === undefined ? [] : [written];

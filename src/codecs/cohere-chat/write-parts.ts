@@ -81,7 +81,7 @@ function writePart(part: Part, path: string, facts: MessageFacts, written: Writt
       writeText(content.value, part, path, written, context);
       break;
     case "image": {
-      const image = extend(writeImage(content.value, path, context), part, path, context);
+      const image = extend(writeImage(content.value, `${path}.image`, context), part, path, context);
       if (image !== undefined) putImage(image, path, isAssistant, written);
       break;
     }
@@ -132,11 +132,11 @@ function writeFile(part: Part, path: string, isAssistant: boolean, written: Writ
   if (part.part.case !== "file") return;
   const media = part.part.value;
   if (isPicture(media)) {
-    const image = extend(writeImage(media, path, context), part, path, context);
+    const image = extend(writeImage(media, `${path}.file`, context), part, path, context);
     if (image !== undefined) putImage(image, path, isAssistant, written);
     return;
   }
-  const document = extend(writeDocument(media, path, context), part, path, context);
+  const document = extend(writeDocument(media, `${path}.file`, context), part, path, context);
   if (document === undefined) return;
   context.report.emulated(path, "one of the call's documents, beside the conversation");
   context.documents.push(document);
@@ -189,7 +189,7 @@ function writeResult(result: ToolResult, part: Part, path: string, context: Writ
     const { part: piece } = inner;
     const picture = piece.case === "image" || (piece.case === "file" && isPicture(piece.value)) ? piece.value : undefined;
     if (picture !== undefined) {
-      const image = extend(writeImage(picture, at, context), inner, at, context);
+      const image = extend(writeImage(picture, `${at}.${piece.case}`, context), inner, at, context);
       if (image === undefined) return;
       report.emulated(at, "an image after the results");
       after.push(image);
@@ -197,7 +197,7 @@ function writeResult(result: ToolResult, part: Part, path: string, context: Writ
       const block = extend({ type: "text", text: piece.value }, inner, at, context);
       if (piece.value !== "" && block !== undefined) content.push(block);
     } else if (piece.case === "file") {
-      const document = extend(writeDocument(piece.value, at, context), inner, at, context);
+      const document = extend(writeDocument(piece.value, `${at}.file`, context), inner, at, context);
       if (document !== undefined) content.push({ type: "document", document });
     } else if (piece.case === "opaque" && piece.value.format === formatName) {
       content.push(rawObject(piece.value.dataJson, `${at}.opaque.data_json`));

@@ -1,8 +1,8 @@
 /** `inlineData` and `fileData` of a part, with what stands beside them. */
 import { create } from "@bufbuild/protobuf";
 import { type Media, MediaDetail, MediaSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { invalidField } from "../../core/error.ts";
 import type { Fields } from "../../core/fields.ts";
+import { decodeBase64 } from "../../core/media-source.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
 import { byWord, filesUri, mediaKindOf, mediaResolutions, typeByExtension } from "./wire.ts";
 
@@ -61,10 +61,4 @@ function readOffset(fields: Fields, name: string): number | undefined {
   if (typeof text !== "string" || !/^\d{1,6}(?:\.\d{1,3}0*)?s$/.test(text)) return undefined;
   fields.value(name);
   return Math.round(Number(text.slice(0, -1)) * 1000);
-}
-
-/** Both alphabets of RFC 4648, padding optional. Node decodes anything, so what it would skip is refused first. */
-function decodeBase64(text: string, path: string): Uint8Array {
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text) || text.replace(/=+$/, "").length % 4 === 1) throw invalidField(path, "is not valid base64");
-  return new Uint8Array(Buffer.from(text, "base64"));
 }

@@ -25,11 +25,12 @@ export function writeMedia(media: Media, kind: MediaKind, path: string, context:
     report.refused(path, "the model takes no images");
     return undefined;
   }
-  const part = writeSource(media, path, context);
+  const place = `${path}.${kind}`;
+  const part = writeSource(media, place, context);
   if (part === undefined) return undefined;
-  writeDetail(media, part, path, context);
+  writeDetail(media, part, place, context);
   writeStretch(media, part);
-  reportUnwritten(media, path, context);
+  reportUnwritten(media, place, context);
   writeExtras(part, media.extrasJson, formatName, path, report);
   return part;
 }

@@ -1,16 +1,16 @@
 /** Images, sound and files of content parts: data: URLs and base64 become bytes. */
 import { create } from "@bufbuild/protobuf";
 import { type Media, MediaSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { invalidField } from "../../core/error.ts";
 import type { Fields } from "../../core/fields.ts";
+import { decodeBase64, isDataUrl, readMediaUrl } from "../../core/media-source.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
 import { audioTypes, details } from "./wire.ts";
 
 /** `image_url: {url, detail}`. Some clients send the URL alone. */
 export function readImage(part: Fields): Media {
-  if (typeof part.peek("image_url") === "string") return readSource(part.requiredString("image_url"), part.pathOf("image_url"));
+  if (typeof part.peek("image_url") === "string") return readMediaUrl(part.requiredString("image_url"), part.pathOf("image_url"));
   const image = part.object("image_url") ?? part.fail("image_url", "is required");
-  const media = readSource(image.requiredString("url"), image.pathOf("url"));
+  const media = readMediaUrl(image.requiredString("url"), image.pathOf("url"));
   const detail = image.knownWord("detail", details);
   if (detail !== undefined) media.detail = detail;
   return media;
@@ -36,44 +36,9 @@ export function readFile(part: Fields): Media {
   }
   const text = file.string("file_data") ?? file.fail("file_data", "or file_id is required");
   const media = isDataUrl(text)
-    ? readSource(text, file.pathOf("file_data"))
+    ? readMediaUrl(text, file.pathOf("file_data"))
     : create(MediaSchema, { source: { case: "data", value: decodeBase64(text, file.pathOf("file_data")) } });
   media.filename = filename;
   if (media.mimeType === "" && media.source.case === "data") media.mimeType = sniffMediaType(media.source.value) ?? "";
   return media;
-}
-
-/** An address, or the bytes of a data: URL (RFC 2397). */
-function readSource(url: string, path: string): Media {
-  if (!isDataUrl(url)) {
-    if (url === "") throw invalidField(path, "must not be empty");
-    return create(MediaSchema, { source: { case: "url", value: url } });
-  }
-  const comma = url.indexOf(",");
-  if (comma === -1) throw invalidField(path, "is a data: URL without a comma before its data");
-  const [mimeType = "", ...parameters] = url.slice(5, comma).split(";");
-  const body = url.slice(comma + 1);
-  const data = parameters.some((word) => word.trim().toLowerCase() === "base64") ? decodeBase64(body, path) : decodePercent(body, path);
-  return create(MediaSchema, { source: { case: "data", value: data }, mimeType: mimeType.trim().toLowerCase() });
-}
-
-function isDataUrl(text: string): boolean {
-  return /^data:/i.test(text);
-}
-
-/** Both alphabets of RFC 4648, padding optional. Node decodes anything, so what it would skip is refused first. */
-function decodeBase64(text: string, path: string): Uint8Array {
-  const compact = /\s/.test(text) ? text.replace(/\s+/g, "") : text;
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(compact) || compact.replace(/=+$/, "").length % 4 === 1) {
-    throw invalidField(path, "is not valid base64");
-  }
-  return new Uint8Array(Buffer.from(compact, "base64"));
-}
-
-function decodePercent(text: string, path: string): Uint8Array {
-  try {
-    return new Uint8Array(Buffer.from(decodeURIComponent(text), "utf8"));
-  } catch {
-    throw invalidField(path, "is a data: URL with wrong percent-encoding");
-  }
 }

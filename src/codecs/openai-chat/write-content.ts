@@ -104,7 +104,7 @@ function writeImage(media: Media, path: string, { quirks, target, report }: Writ
 /** The type that the bytes show wins over the one that was named: services refuse a wrong one. */
 function imageType({ mimeType }: Media, bytes: Uint8Array, path: string, report: TranslationReport): string {
   const sniffed = sniffMediaType(bytes);
-  if (sniffed === undefined || sniffed === mimeType) return mimeType;
+  if (sniffed === undefined || sniffed === mimeType || !sniffed.startsWith("image/")) return mimeType;
   if (mimeType !== "" && mimeType !== "image/jpg") report.coerced(`${path}.image.mime_type`, `${sniffed}, as the image itself says`);
   return sniffed;
 }

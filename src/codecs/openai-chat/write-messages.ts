@@ -144,6 +144,8 @@ class MessageWriter {
     for (const placed of parts) {
       const { part, path } = placed;
       const { case: kind, value } = part.part;
+      if (part.signature !== undefined && kind !== "reasoning" && kind !== "toolCall")
+        report.dropped(`${path}.signature`, "a signature of another kind of model");
       if (kind === "reasoning") reasoning.push(placed);
       else if (kind === "toolCall") calls.push(this.#call(part, path));
       else if (kind === "opaque" && value.format === format && isCallRecord(value.dataJson)) calls.push(rawObject(value.dataJson, path));

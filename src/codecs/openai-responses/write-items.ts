@@ -145,6 +145,7 @@ class ItemWriter {
     for (const placed of parts) {
       const { part, path } = placed;
       const { case: kind, value } = part.part;
+      if (part.signature !== undefined && kind !== "reasoning") report.dropped(`${path}.signature`, "a signature of another kind of model");
       if (kind === "text" || kind === "refusal" || isOwnContent(part)) {
         if (run.length > 0 && run[0]?.part.id !== part.id) endRun();
         run.push(placed);
@@ -221,7 +222,6 @@ class ItemWriter {
     if (id !== "") written.id = id;
     if (isCustom) written.input = call.inputText;
     else written.arguments = call.argumentsJson || "{}";
-    if (part.signature !== undefined) report.dropped(`${path}.signature`, "a signature of another kind of model");
     writeExtras(written, part.extrasJson, format, path, report);
     this.#items.push({ written, path, kind: "output" });
   }

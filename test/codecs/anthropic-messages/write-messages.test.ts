@@ -318,7 +318,7 @@ describe("media", () => {
     const { json, notes } = write({ messages: [user(media("image", { source, mimeType: "image/jpg" }), media("image", { source }))] });
     expect(json.messages[0]?.content[0]?.source).toEqual({ type: "base64", media_type: "image/png", data: "iVBORw0KGgoBAgM=" });
     expect(json.messages[0]?.content[1]?.source).toMatchObject({ media_type: "image/png" });
-    expect(notes).toEqual(["COERCED messages[0].parts[0].mime_type", "DEFAULTED sampling.max_output_tokens"]);
+    expect(notes).toEqual(["COERCED messages[0].parts[0].image.mime_type", "DEFAULTED sampling.max_output_tokens"]);
   });
 
   test("addresses and stored files", () => {
@@ -360,7 +360,7 @@ describe("media", () => {
       { type: "document", source: { type: "text", media_type: "text/plain", data: "a;b\nä" } },
       { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgoBAgM=" } },
     ]);
-    expect(notes).toContain("COERCED messages[0].parts[1].mime_type");
+    expect(notes).toContain("COERCED messages[0].parts[1].file.mime_type");
   });
 
   test.each([
@@ -372,7 +372,9 @@ describe("media", () => {
     ["an address that is not on the web", media("image", { source: { case: "url", value: "gs://bucket/a" } })],
     ["text that is no UTF-8", media("file", { source: { case: "data", value: Uint8Array.of(0xff) }, mimeType: "text/plain" })],
   ])("%s is refused with its path", (_, part) => {
-    expect(write({ messages: [user("see", part)] }).refused).toEqual(["messages[0].parts[1]"]);
+    expect(write({ messages: [user("see", part)] }).refused).toEqual([
+      expect.stringMatching(/^messages\[0\]\.parts\[1\](?:\.(?:image|file))?$/),
+    ]);
   });
 
   test("an assistant's pictures move to the next user message, behind results", () => {
@@ -395,7 +397,7 @@ describe("media", () => {
   test("detail is dropped, unless it leaves the choice to the provider", () => {
     const image = (detail: number) => media("image", { source: { case: "data", value: png }, detail });
     expect(write({ messages: [user(image(3), image(1))] }).notes).toEqual([
-      "DROPPED messages[0].parts[0].detail",
+      "DROPPED messages[0].parts[0].image.detail",
       "DEFAULTED sampling.max_output_tokens",
     ]);
   });

@@ -190,7 +190,7 @@ describe("media", () => {
   test("images by what they are", () => {
     const { json, notes } = write({ messages: [user("q", media("image", data(png, { mimeType: "image/jpg" })))] });
     expect(json.messages[0]?.content[1]).toEqual({ image: { format: "png", source: { bytes: Buffer.from(png).toString("base64") } } });
-    expect(notes).toEqual(["COERCED messages[0].parts[1].mime_type"]);
+    expect(notes).toEqual(["COERCED messages[0].parts[1].image.mime_type"]);
     const jpg = write({ messages: [user(media("image", data(new Uint8Array([1]), { mimeType: "image/jpg" })))] });
     expect(jpg.json.messages[0]?.content).toEqual([{ image: { format: "jpeg", source: { bytes: "AQ==" } } }]);
   });
@@ -200,7 +200,7 @@ describe("media", () => {
     expect(at("s3://b/i.png").json.messages[0]?.content).toEqual([
       { image: { format: "png", source: { s3Location: { uri: "s3://b/i.png" } } } },
     ]);
-    expect(at("https://example.com/i.png").refused).toEqual(["messages[0].parts[0]", "messages"]);
+    expect(at("https://example.com/i.png").refused).toEqual(["messages[0].parts[0].image", "messages"]);
     const { takesUrl } = createBedrockConverseCodec();
     expect([takesUrl?.("s3://b/i.png", "image", targetWith()), takesUrl?.("https://e.com/i", "image", targetWith())]).toEqual([
       true,
@@ -221,7 +221,7 @@ describe("media", () => {
     expect(names).toEqual(["Jahresbericht 2024 v1 2", "a", "a (2)", "document-4", "document-5"]);
     expect(json.messages[0]?.content.at(-1)).toEqual({ text: "." });
     expect(notes.filter((note) => note.startsWith("COERCED"))).toHaveLength(4);
-    expect(notes).toContain("DEFAULTED messages[0].parts[4].filename");
+    expect(notes).toContain("DEFAULTED messages[0].parts[4].file.filename");
     expect(notes).toContain("EMULATED messages[0].parts[0]");
   });
 
@@ -235,7 +235,7 @@ describe("media", () => {
       { video: { format: "three_gp", source: { bytes: "Ag==" } } },
     ]);
     expect(write({ messages: [user("q", media("audio", data(new Uint8Array([1]), { mimeType: "audio/odd" })))] }).refused).toEqual([
-      "messages[0].parts[1]",
+      "messages[0].parts[1].audio",
     ]);
   });
 

@@ -334,13 +334,13 @@ describe("other parts", () => {
     for (const mimeType of ["", "png", "image/jpeg"]) {
       expect(one(image({ mimeType }))).toMatchObject({
         part: { inlineData: { mimeType: "image/png" } },
-        notes: ["COERCED messages[0].parts[0].mime_type"],
+        notes: ["COERCED messages[0].parts[0].image.mime_type"],
       });
     }
     const sound = media("audio", { source: { case: "data", value: new Uint8Array([1, 2]) }, mimeType: "audio/L16;rate=24000" });
     expect(one(sound).part).toEqual({ inlineData: { mimeType: "audio/L16;rate=24000", data: "AQI=" } });
     const unknown = media("file", { source: { case: "data", value: new Uint8Array([1]) } });
-    expect(one(unknown).refused).toEqual(["messages[0].parts[0].mime_type"]);
+    expect(one(unknown).refused).toEqual(["messages[0].parts[0].file.mime_type"]);
   });
 
   test("addresses and stored files", () => {
@@ -352,23 +352,25 @@ describe("other parts", () => {
     });
     expect(one(at("https://example.com/a.JPG?x=1"))).toEqual({
       part: { fileData: { mimeType: "image/jpeg", fileUri: "https://example.com/a.JPG?x=1" } },
-      notes: ["DEFAULTED messages[0].parts[0].mime_type"],
+      notes: ["DEFAULTED messages[0].parts[0].image.mime_type"],
       refused: [],
     });
     expect(one(at("https://youtu.be/abc")).part).toEqual({ fileData: { fileUri: "https://youtu.be/abc" } });
-    expect(one(at("https://example.com/a.png"), { imageUrls: false }).refused).toEqual(["messages[0].parts[0]"]);
-    expect(one(at("s3://b/a.png")).refused).toEqual(["messages[0].parts[0]"]);
+    expect(one(at("https://example.com/a.png"), { imageUrls: false }).refused).toEqual(["messages[0].parts[0].image"]);
+    expect(one(at("s3://b/a.png")).refused).toEqual(["messages[0].parts[0].image"]);
     const stored = (provider: string) =>
       media("file", { source: { case: "providerFile", value: { id: "files/x1", provider } }, mimeType: "application/pdf" });
     expect(one(stored("google")).part).toEqual({
       fileData: { mimeType: "application/pdf", fileUri: "https://generativelanguage.googleapis.com/v1beta/files/x1" },
     });
-    expect(one(stored("openai")).refused).toEqual(["messages[0].parts[0]"]);
+    expect(one(stored("openai")).refused).toEqual(["messages[0].parts[0].file"]);
   });
 
   test("detail, stretch and names of media", () => {
     expect(one(image({ detail: MediaDetail.HIGH })).part).toMatchObject({ mediaResolution: { level: "MEDIA_RESOLUTION_HIGH" } });
-    expect(one(image({ detail: MediaDetail.HIGH }), { mediaResolution: false }).notes).toEqual(["DROPPED messages[0].parts[0].detail"]);
+    expect(one(image({ detail: MediaDetail.HIGH }), { mediaResolution: false }).notes).toEqual([
+      "DROPPED messages[0].parts[0].image.detail",
+    ]);
     const clip = media("video", {
       source: { case: "url", value: "gs://b/v" },
       mimeType: "video/mp4",
@@ -380,7 +382,7 @@ describe("other parts", () => {
       fileData: { mimeType: "video/mp4", fileUri: "gs://b/v" },
       videoMetadata: { startOffset: "1.5s", endOffset: "4s", fps: 2 },
     });
-    expect(one(image({ filename: "a.png" })).notes).toEqual(["DROPPED messages[0].parts[0].filename"]);
+    expect(one(image({ filename: "a.png" })).notes).toEqual(["DROPPED messages[0].parts[0].image.filename"]);
     expect(one(image(), { vision: false }).refused).toEqual(["messages[0].parts[0]"]);
   });
 });

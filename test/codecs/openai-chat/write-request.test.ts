@@ -595,6 +595,13 @@ test("a Gemini signature goes to servers of Google only", () => {
   ]);
 });
 
+test("a picture whose bytes are something else keeps its type: the service says what is wrong", () => {
+  const wav = Buffer.from("RIFF0000WAVEfmt ");
+  const { body, notes } = write({ messages: [{ role: Role.USER, parts: [image({ case: "data", value: wav }, "image/png")] }] });
+  expect(body.messages).toMatchObject([{ content: [{ image_url: { url: expect.stringMatching(/^data:image\/png;/) } }] }]);
+  expect(notes).toEqual([]);
+});
+
 test("pictures by data get the type that their bytes show", () => {
   const gif = Buffer.from("R0lGODlhAQ==", "base64");
   const { body, notes } = write({ messages: [{ role: Role.USER, parts: [image({ case: "data", value: gif }, "image/png")] }] });
