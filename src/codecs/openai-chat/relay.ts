@@ -37,6 +37,19 @@ function answersAsAsked({ state }: UpstreamRequest, { includeUsage }: ClientWire
 }
 
 const endMark = "[DONE]";
+
+/** Keep-alives stay; line ends that stand alone do not. */
+function writeComment(source: string): string {
+  const comment = /[\r\0]/.test(source) ? source.replace(/\r\n?/g, "\n").replaceAll("\0", "") : source;
+  return comment.trim() === "" ? "" : comment;
+}
+
+/** `data: {...}` and an empty line, as OpenAI writes every record and many clients read nothing else. */
+function inUsualForm(source: string, data: string): string {
+  if (source.startsWith("data: ") && !source.includes("\r")) return source;
+  return `data: ${data.replaceAll("\n", "\ndata: ")}\n\n`;
+}
+
 /** A quote inside a JSON string is escaped, so these are members wherever they stand. */
 const nullUsage = /,\s*"usage"\s*:\s*null(?=\s*[,}])/;
 const contentList = /"content"\s*:\s*\[/;
@@ -67,9 +80,10 @@ class ChatAnswerRelay implements AnswerRelay {
     this.#includeUsage = includeUsage;
   }
 
-  writeRecord({ frame, source }: SseRecord, events: readonly GenerateEvent[]): string {
-    if (frame === undefined) return source;
+  writeRecord({ frame, source: sent }: SseRecord, events: readonly GenerateEvent[]): string {
+    if (frame === undefined) return writeComment(sent);
     const { data } = frame;
+    const source = inUsualForm(sent, data);
     if (data.trim() === endMark) {
       this.#isEnded = true;
       return source;

@@ -132,14 +132,15 @@ const done = "data: [DONE]";
 
 describe("relayAnswer", () => {
   test("records, comments and unknown fields pass as they are", () => {
-    const records = [
-      ": keep-alive",
-      delta('"content":"a \\"usage\\":null b","x":{"y":1}'),
-      'event: odd\nid: 7\ndata: {"choices":[]}',
-      finish("stop"),
-      done,
-    ];
+    const records = [": keep-alive", delta('"content":"a \\"usage\\":null b","x":{"y":1}'), finish("stop"), done];
     expect(relayed(records)).toEqual(records.map((record) => `${record}\n\n`));
+  });
+
+  test("records in another form come in the one that every client reads", () => {
+    const odd = 'event: odd\nid: 7\ndata: {"choices":[]}';
+    const returns = 'data:{"choices":[]}\r\r';
+    expect(relayed([odd, finish("stop"), done])[0]).toBe('data: {"choices":[]}\n\n');
+    expect(relayed([returns, finish("stop"), done])[0]).toContain('data: {"choices":[]}\n\n');
   });
 
   test("usage that nobody asked for is taken out, wherever the server puts it", () => {
