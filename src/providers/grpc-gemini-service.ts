@@ -47,7 +47,7 @@ const codec: MessageCodec<MessageShape<RequestDesc>, GenerateContentResponse, Ge
   format: jsonCodec.format,
 
   writeRequest(request, target) {
-    const written = jsonCodec.writeRequest(request, target, { stream: true });
+    const written = jsonCodec.writeRequest(withoutForgetting(request), target, { stream: true });
     const message = toMessage(GenerateContentRequestSchema, written);
     message.model = resourceOf(target);
     return { message, report: written.report, state: written.state };
@@ -64,6 +64,13 @@ const codec: MessageCodec<MessageShape<RequestDesc>, GenerateContentResponse, Ge
 
   readResponse: (reply, provider, state) => jsonCodec.readResponse(textOf(reply), provider, state),
 };
+
+/** This version of the API keeps nothing: not to keep an answer needs no field. */
+function withoutForgetting(request: GenerateRequest): GenerateRequest {
+  if (request.serverState?.store !== false) return request;
+  const { store: _store, ...serverState } = request.serverState;
+  return { ...request, serverState };
+}
 
 export const geminiService: GrpcService<RequestDesc, ResponseDesc, ResponseDesc> = {
   codec,

@@ -21,6 +21,10 @@ export interface Surroundings {
   readonly prefix?: string;
 }
 
+/** Names of the contract that are no dialect's own. */
+const coreWords =
+  /(?:sampling|output_format|server_state|tool_result|tool_call)\b|_json\b|budget_tokens\.|\.(?:image|audio|file)\.(?:detail|mime_type|document)|parts\[\d+\]\.(?:text|image|file)\b\./;
+
 let asked = 0;
 
 /** Throws CannotSay where the dialect has no words for the case. */
@@ -37,6 +41,7 @@ export async function runCell(cell: Cell, surroundings: Surroundings): Promise<C
   try {
     const answer = await ask(cell, surroundings);
     const outcome = judge(cell, answer, lastReceived(cell.upstream, surroundings.sim));
+    if (cell.dialect.name !== "dragoman") for (const { path } of answer.notes) expect(path, "in the client's words").not.toMatch(coreWords);
     if (answer.failure === undefined && answer.notes.some(isChange)) {
       const strict = await cell.dialect.ask({ ...answer.asking, strict: true }, answer.scene);
       expect(strict.failure, "strict mode refuses what would change").toMatchObject({ status: 400, reason: "untranslatable" });

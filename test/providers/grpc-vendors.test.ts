@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { ServerStateSchema } from "../../gen/dragoman/v1/call_pb.ts";
 import { EmbedRequestSchema } from "../../gen/dragoman/v1/embed_pb.ts";
 import {
   FinishReason,
@@ -293,6 +294,16 @@ describe("gemini-grpc", () => {
     expect(call.translation.map(({ path }) => path)).toEqual(["generationConfig.routing", "futureSetting"]);
     const refused = await run(provider, request, "sim-echo", startCall({ options: strict() }));
     expect(refused.error?.details.fields?.map(({ field }) => field)).toEqual(["generationConfig.routing", "futureSetting"]);
+  });
+
+  test("an answer that shall not be kept loses nothing where none is kept", async () => {
+    const { provider } = await open("gemini-grpc");
+    const request = ask("hi");
+    request.serverState = create(ServerStateSchema, { store: false });
+    const { call, error } = await run(provider, request, "sim-echo", startCall({ options: strict() }));
+    expect([error, call.translation]).toEqual([undefined, []]);
+    request.serverState.store = true;
+    expect((await run(provider, request, "sim-echo", startCall({ options: strict() }))).error).toMatchObject({ reason: "untranslatable" });
   });
 
   test("large integers in arguments are rounded, and the report says so", async () => {

@@ -43,6 +43,7 @@ const partMembers: readonly (readonly [RegExp, string])[] = [
   [/^\.tool_call(?=\.|$)/, ".functionCall"],
   [/^\.tool_result\.tool_call_id$/, ".functionResponse.id"],
   [/^\.tool_result\.result_json$/, ".functionResponse.response"],
+  [/^\.tool_result\.is_error$/, ".functionResponse.response.error"],
   [/^\.tool_result\.content(?:\[\d+\])?/, ".functionResponse"],
   [/^\.tool_result(?=\.|$)/, ".functionResponse"],
   [/^\.opaque(?:\.data_json)?$/, ""],
