@@ -101,5 +101,7 @@ export function writeAnswers(directory: string): string {
   write("first.txt", streamRecord(choice({ role: "assistant", content: "", refusal: null }, null), { usage: null }));
   write("record.txt", streamRecord(choice({ content: "~0000.000000000000 " }, null), { usage: null }));
   write("last.txt", `${streamRecord(choice({}, "stop"), { usage: null })}${streamRecord(undefined, { usage })}data: [DONE]\n\n`);
+  // How Anthropic's format ends a stream, for the load whose answer is translated.
+  write("end-messages.txt", 'event: message_stop\ndata: {"type":"message_stop"}\n\n');
   return answers;
 }

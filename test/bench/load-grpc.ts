@@ -2,7 +2,7 @@
  * The loads over gRPC, made with the usual Node client. A program of its own, so that it has its own core; it prints one
  * line of JSON (LoadResult).
  *
- *   node load-grpc.ts port=P kind=complete|generate model=M connections=N seconds=S [total=N] [markers=N]
+ *   node load-grpc.ts port=P kind=complete|generate model=M connections=N seconds=S [total=N] [markers=N] [authorization=VALUE]
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
@@ -22,6 +22,9 @@ const count = (key: string, absent: number) => Number(settings.get(key) ?? absen
 const markers = count("markers", 0);
 const tally = new Tally();
 const client = new Client(`127.0.0.1:${settings.get("port")}`, credentials.createInsecure());
+const metadata = new Metadata();
+const authorization = settings.get("authorization");
+if (authorization !== undefined) metadata.set("authorization", authorization);
 const service = "/dragoman.v1.InferenceService";
 
 function request(): GenerateRequest {
@@ -49,7 +52,7 @@ const faultOf = (error: ServiceError) => `grpc-status ${error.code}: ${error.det
 function complete(): Promise<void> {
   const began = microseconds();
   return new Promise((resolve) => {
-    client.makeUnaryRequest<Buffer, Buffer>(`${service}/Complete`, identity, identity, completeBytes, new Metadata(), (error, reply) => {
+    client.makeUnaryRequest<Buffer, Buffer>(`${service}/Complete`, identity, identity, completeBytes, metadata, (error, reply) => {
       tally.answered(began, reply?.length ?? 0, error ? faultOf(error) : completeFault(reply));
       resolve();
     });
@@ -70,7 +73,7 @@ function generate(): Promise<void> {
   let bytes = 0;
   let finished = 0;
   return new Promise((resolve) => {
-    const stream = client.makeServerStreamRequest<Buffer, Buffer>(`${service}/Generate`, identity, identity, generateBytes, new Metadata());
+    const stream = client.makeServerStreamRequest<Buffer, Buffer>(`${service}/Generate`, identity, identity, generateBytes, metadata);
     let failure = "";
     stream.on("data", (message: Buffer) => {
       if (bytes === 0) tally.firstByte(began);

@@ -67,6 +67,9 @@ const messages = [
   },
 ];
 
+const [system, ...turns] = messages;
+const messagesConversation = { system: system?.content ?? "", messages: turns, max_tokens: 256 };
+
 export const chatLoad: HttpLoad = {
   path: "/v1/chat/completions",
   body: (model) => ({ model: model("bench"), messages, temperature: 0.2, max_tokens: 256 }),
@@ -79,6 +82,21 @@ export function streamLoad(count: number, pace: number): HttpLoad {
     path: "/v1/chat/completions",
     body: (model) => ({ model: model(streamModel(count, pace)), messages, stream: true, stream_options: { include_usage: true } }),
     checks: () => [`markers=${count}`],
+  };
+}
+
+/** The same chat as Anthropic's clients ask for it: the upstream still speaks OpenAI's format. */
+export const messagesLoad: HttpLoad = {
+  path: "/v1/messages",
+  body: (model) => ({ model: model("bench"), ...messagesConversation, temperature: 0.2 }),
+  checks: chatLoad.checks,
+};
+
+export function messagesStreamLoad(count: number, pace: number): HttpLoad {
+  return {
+    path: "/v1/messages",
+    body: (model) => ({ model: model(streamModel(count, pace)), ...messagesConversation, stream: true }),
+    checks: (answers) => [`markers=${count}`, `end=${join(answers, "end-messages.txt")}`],
   };
 }
 

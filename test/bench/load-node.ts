@@ -14,7 +14,7 @@ const request = file("request") ?? Buffer.alloc(0);
 const contains = file("contains");
 const countText = settings.get("count");
 const markers = number("markers", 0);
-const doneMark = "data: [DONE]\n\n";
+const doneMark = file("end")?.toString("latin1").slice(-14) ?? "data: [DONE]\n\n";
 const tally = new Tally();
 
 function bodyFault(status: number, body: Buffer): string {
@@ -49,7 +49,7 @@ class Answer {
   fault(): string {
     if (!this.complete) return "connection closed inside an answer";
     if (markers === 0 || this.status !== 200) return bodyFault(this.status, Buffer.concat(this.#kept));
-    return this.#check.fault(markers) || (this.#tail === doneMark ? "" : "stream without [DONE] at its end");
+    return this.#check.fault(markers) || (this.#tail === doneMark ? "" : "stream without its last record");
   }
 
   end(): void {

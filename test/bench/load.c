@@ -13,6 +13,7 @@
  *   count=TEXT times=N       each body must hold the text so often
  *   least=BYTES              and be at least so long
  *   markers=N                each body is a stream with the markers 0 .. N-1 of upstream.c, in order, and ends with [DONE]
+ *   end=FILE                 or with the last bytes of this file, as many as [DONE] has
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -129,6 +130,8 @@ static void open_connection(struct connection *c) {
   c->state = IDLE;
 }
 
+static char stream_end[TAIL + 1] = "data: [DONE]\n\n";
+
 static void note_wrong(struct connection *c, const char *why) {
   if (wrong++ > 0) return;
   size_t shown = c->body_size < 160 ? c->body_size : 160;
@@ -175,7 +178,7 @@ static const char *fault(const struct connection *c) {
   if (c->received < least) return "body too short";
   if (markers) {
     if (c->strays || c->next_marker != markers) return "stream markers lost, repeated or out of order";
-    if (memcmp(c->tail, "data: [DONE]\n\n", TAIL) != 0) return "stream without [DONE] at its end";
+    if (memcmp(c->tail, stream_end, TAIL) != 0) return "stream without its last record";
     return 0;
   }
   if (needle && !memmem(c->body, c->body_size, needle, needle_size)) return "expected text not in the body";
@@ -337,6 +340,12 @@ static void parse(int count, char **arguments) {
     else if (!strcmp(key, "times")) times = strtoul(value, 0, 10);
     else if (!strcmp(key, "least")) least = strtoul(value, 0, 10);
     else if (!strcmp(key, "markers")) markers = strtoul(value, 0, 10);
+    else if (!strcmp(key, "end")) {
+      size_t size;
+      char *text = read_file(value, &size);
+      if (size < TAIL) exit(2);
+      memcpy(stream_end, text + size - TAIL, TAIL);
+    }
     else {
       fprintf(stderr, "load: unknown key %s\n", key);
       exit(2);

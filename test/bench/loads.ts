@@ -6,15 +6,17 @@ import {
   embeddingsLoad,
   type HttpLoad,
   type LoadResult,
+  messagesLoad,
+  messagesStreamLoad,
   type Pressure,
   runHttpLoad,
   runLoadProcess,
   streamLoad,
 } from "./load-http.ts";
-import type { Server } from "./servers.ts";
+import { type Server, type ServerName, variants } from "./servers.ts";
 import type { Tools } from "./upstream.ts";
 
-export const groups = ["chat", "rate", "sse", "embeddings", "grpc", "memory"] as const;
+export const groups = ["chat", "rate", "sse", "cross", "embeddings", "grpc", "memory"] as const;
 export type Group = (typeof groups)[number];
 
 /** What a load needs of the bench that runs it. */
@@ -39,7 +41,9 @@ export interface Load {
   /** How long the server is warmed with it before the first round. */
   readonly warmSeconds: number;
   readonly grpc: boolean;
-  /** The load over HTTP that a gRPC load is held against. */
+  /** Which servers take it. */
+  readonly servers: readonly ServerName[];
+  /** The load that is relayed over HTTP, for loads that come in otherwise. */
   readonly comparedWith?: string;
   run(ground: LoadGround, server: Server, seconds: number): Promise<LoadResult>;
 }
@@ -47,6 +51,9 @@ export interface Load {
 /** Streams at once, and records a second of each: 10,000 a second together. */
 const paced = { streams: 50, pace: 200 };
 const burst = { streams: 16, records: 256 };
+
+const everybody: readonly ServerName[] = ["nginx", "portkey", "dragoman"];
+const dragoman: readonly ServerName[] = ["dragoman", "dragoman-all-on"];
 
 type Facts = Omit<Load, "run" | "grpc">;
 
@@ -63,7 +70,9 @@ function grpcLoad(facts: Facts, settings: (seconds: number, server: Server) => R
     ...facts,
     grpc: true,
     run: ({ loadCore }, server, seconds) => {
-      const args = Object.entries({ port: server.port, ...settings(seconds, server) }).map(([key, value]) => `${key}=${value}`);
+      const args = Object.entries({ port: server.port, ...server.headers, ...settings(seconds, server) }).map(
+        ([key, value]) => `${key}=${value}`,
+      );
       return runLoadProcess(process.execPath, [join(import.meta.dirname, "load-grpc.ts"), ...args], loadCore, seconds);
     },
   };
@@ -83,6 +92,7 @@ function rateLoad(rate: number): Load {
       shows: ["latency"],
       seconds: 2,
       warmSeconds: 0,
+      servers: rate === 1000 ? [...everybody, "dragoman-all-on"] : everybody,
     },
     () => chatLoad,
     (seconds) => ({ connections: 64, seconds, rate }),
@@ -99,6 +109,7 @@ function vectorsLoad(encoding: "float" | "base64", size: string): Load {
       shows: ["cpu"],
       seconds: 1.5,
       warmSeconds: 1.5,
+      servers: encoding === "float" ? [...everybody, "dragoman-all-on"] : everybody,
     },
     () => embeddingsLoad(encoding),
     (seconds) => ({ connections: 8, seconds }),
@@ -107,7 +118,16 @@ function vectorsLoad(encoding: "float" | "base64", size: string): Load {
 
 export const loads: readonly Load[] = [
   httpLoad(
-    { name: "chat", group: "chat", title: "chat, buffered, saturated", unit: "request", shows: ["cpu"], seconds: 2, warmSeconds: 5 },
+    {
+      name: "chat",
+      group: "chat",
+      title: "chat, buffered, saturated",
+      unit: "request",
+      shows: ["cpu"],
+      seconds: 2,
+      warmSeconds: 5,
+      servers: [...everybody, ...variants],
+    },
     () => chatLoad,
     (seconds) => ({ connections: 32, seconds }),
   ),
@@ -121,13 +141,53 @@ export const loads: readonly Load[] = [
       shows: ["cpu", "chunks"],
       seconds: 3,
       warmSeconds: 2,
+      servers: [...everybody, "dragoman-all-on", "dragoman-written"],
     },
     (seconds) => streamLoad(pacedRecords(seconds), paced.pace),
     pacedPressure,
   ),
   httpLoad(
-    { name: "sse-burst", group: "sse", title: "SSE, burst", unit: "chunk", shows: ["cpu"], seconds: 1.5, warmSeconds: 2 },
+    {
+      name: "sse-burst",
+      group: "sse",
+      title: "SSE, burst",
+      unit: "chunk",
+      shows: ["cpu"],
+      seconds: 1.5,
+      warmSeconds: 2,
+      servers: [...everybody, ...variants],
+    },
     () => streamLoad(burst.records, 0),
+    (seconds) => ({ connections: burst.streams, seconds }),
+  ),
+  httpLoad(
+    {
+      name: "chat-cross",
+      group: "cross",
+      title: "chat, cross format (Anthropic in, OpenAI out)",
+      unit: "request",
+      shows: ["cpu"],
+      seconds: 2,
+      warmSeconds: 2,
+      servers: ["dragoman"],
+      comparedWith: "chat",
+    },
+    () => messagesLoad,
+    (seconds) => ({ connections: 32, seconds }),
+  ),
+  httpLoad(
+    {
+      name: "sse-cross",
+      group: "cross",
+      title: "SSE, burst, cross format (Anthropic in, OpenAI out)",
+      unit: "chunk",
+      shows: ["cpu"],
+      seconds: 1.5,
+      warmSeconds: 2,
+      servers: ["dragoman"],
+      comparedWith: "sse-burst",
+    },
+    () => messagesStreamLoad(burst.records, 0),
     (seconds) => ({ connections: burst.streams, seconds }),
   ),
   vectorsLoad("float", "332 KB"),
@@ -141,6 +201,7 @@ export const loads: readonly Load[] = [
       shows: ["cpu"],
       seconds: 2,
       warmSeconds: 4,
+      servers: dragoman,
       comparedWith: "chat",
     },
     (seconds, server) => ({ kind: "complete", model: server.model("bench"), connections: 32, seconds }),
@@ -154,6 +215,7 @@ export const loads: readonly Load[] = [
       shows: ["cpu", "chunks"],
       seconds: 3,
       warmSeconds: 2,
+      servers: dragoman,
       comparedWith: "sse-paced",
     },
     (seconds, server) => ({
@@ -172,6 +234,7 @@ export const loads: readonly Load[] = [
       shows: ["cpu"],
       seconds: 1.5,
       warmSeconds: 2,
+      servers: dragoman,
       comparedWith: "sse-burst",
     },
     (seconds, server) => ({
@@ -196,6 +259,7 @@ export const openStreamsLoad: Load = httpLoad(
     shows: [],
     seconds: openStreams.seconds,
     warmSeconds: 0,
+    servers: [...everybody, ...variants],
   },
   (seconds) => streamLoad(seconds, 1),
   (seconds) => ({ connections: openStreams.count, total: openStreams.count, seconds: seconds + 5 }),

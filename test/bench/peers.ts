@@ -2,8 +2,19 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import { hasProgram, runProcess, startProcess } from "./processes.ts";
-import { endOf, eventLoopDelayOf, freePort, type Ground, logFile, type Server, Skipped, startNode, waitUntilUp } from "./servers.ts";
+import { hasProgram, plainEnvironment, runProcess, startProcess } from "./processes.ts";
+import {
+  endOf,
+  eventLoopDelayOf,
+  freePort,
+  type Ground,
+  logFile,
+  type Server,
+  Skipped,
+  startNode,
+  type Variant,
+  waitUntilUp,
+} from "./servers.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 const peersDirectory = join(import.meta.dirname, "peers");
@@ -84,7 +95,6 @@ export async function startNginx(ground: Ground): Promise<Server> {
     pid,
     headers: {},
     model: (name) => name,
-    speaksGrpc: false,
     readEventLoopDelay: undefined,
   };
 }
@@ -132,41 +142,87 @@ export async function startPortkey(ground: Ground): Promise<Server> {
       "x-portkey-custom-host": `http://127.0.0.1:${ground.upstreamPort}/v1`,
     },
     model: (name) => name,
-    speaksGrpc: false,
     readEventLoopDelay: eventLoopDelayOf(child),
   };
 }
 
 // ---- Dragoman --------------------------------------------------------------------------------------------------------
 
+interface Equipment {
+  /** For people. */
+  readonly what: string;
+  /** Sections beside the providers. */
+  readonly config: object;
+  /** Whether callers need a key: then one is made in the store. */
+  readonly withKey?: boolean;
+}
+
+/** Nothing is kept and nothing counted but the ledger, which cannot be left out. */
+const plain = { stores: { engine: "memory" }, request_log: { enabled: false }, telemetry: { metrics: { enabled: false } } };
+/** Higher than any load reaches: what counting costs is the question, not what a refusal costs. */
+const enough = 1_000_000_000;
+
+const equipments: Readonly<Record<"dragoman" | Variant, Equipment>> = {
+  dragoman: { what: "plain", config: plain },
+  "dragoman-default": { what: "as it starts, in memory", config: { stores: { engine: "memory" } } },
+  "dragoman-written": { what: "plain, no relay", config: { ...plain, facade: { relay: false } } },
+  "dragoman-all-on": {
+    what: "all on",
+    config: {
+      auth: { enabled: true },
+      stores: { engine: "sqlite" },
+      ledger: { journal: "os" },
+      prices: [{ provider: "up", model: "bench*", rates: { input: "0.01", output: "0.04" } }],
+      limits: {
+        rules: [
+          { subject: "key", requests_per_minute: enough, tokens_per_minute: enough * 1_000, concurrency: 100_000 },
+          { subject: "tenant", usd_per_month: "1000000.00" },
+        ],
+      },
+    },
+    withKey: true,
+  },
+};
+
 /** `main` is the file to start, relative to the project: its source, or what was built of it. */
-export async function startDragoman(ground: Ground, main: string): Promise<Server> {
+export async function startDragoman(ground: Ground, main: string, name: "dragoman" | Variant = "dragoman"): Promise<Server> {
   const file = isAbsolute(main) ? main : join(project, main);
   if (!existsSync(file)) throw new Skipped(`there is no ${main}`);
-  const config = join(ground.directory, "dragoman.yaml");
-  const data = join(ground.directory, "data");
+  const { what, config, withKey = false } = equipments[name];
+  const configFile = join(ground.directory, `${name}.json`);
+  const data = join(ground.directory, `${name}-data`);
   mkdirSync(data, { recursive: true });
-  writeFileSync(config, `providers:\n  up: { type: openai, base_url: "http://127.0.0.1:${ground.upstreamPort}/v1", api_key: "bench" }\n`);
+  const up = { type: "openai", base_url: `http://127.0.0.1:${ground.upstreamPort}/v1`, api_key: "bench" };
+  writeFileSync(configFile, JSON.stringify({ providers: { up }, ...config }));
   const port = await freePort();
   const env = {
     PORT: String(port),
     ADMIN_PORT: String(await freePort()),
-    DRAGOMAN_CONFIG: config,
+    DRAGOMAN_CONFIG: configFile,
     DRAGOMAN_DATA_DIR: data,
     // The others write no line per request either.
     LOG_LEVEL: "warn",
   };
-  const child = startNode(ground, "dragoman", [file, "serve"], env, project);
-  const pid = await waitUntilUp(ground, "dragoman", child, port);
+  const authorization = withKey ? `Bearer ${await makeKey(file, env)}` : undefined;
+  const child = startNode(ground, name, [file, "serve"], env, project);
+  const pid = await waitUntilUp(ground, name, child, port);
+  const version = readPackage(join(project, "package.json")).version ?? "";
   return {
-    name: "dragoman",
-    title: `Dragoman ${readPackage(join(project, "package.json")).version ?? ""}`.trim(),
+    name,
+    title: `Dragoman ${version} (${what})`,
     port,
-    ended: () => endOf(ground, "dragoman", child),
+    ended: () => endOf(ground, name, child),
     pid,
-    headers: {},
-    model: (name) => `up/${name}`,
-    speaksGrpc: true,
+    headers: authorization === undefined ? {} : { authorization },
+    model: (model) => `up/${model}`,
     readEventLoopDelay: eventLoopDelayOf(child),
   };
+}
+
+/** A key of the store, made as an operator makes one. */
+async function makeKey(main: string, settings: Record<string, string>): Promise<string> {
+  const env = { ...plainEnvironment(), ...settings };
+  const { code, stdout, stderr } = await runProcess(process.execPath, [main, "keys", "create"], { timeoutMs: 15_000, cwd: project, env });
+  if (code !== 0) throw new Skipped(`no key could be made: ${lastLine(stderr)}`);
+  return stdout.trim();
 }

@@ -1,6 +1,6 @@
 /** One thorough look at a server's answers before it is timed: the loads check every answer, but not every number in it. */
 import { chatText, markerPattern, vectors } from "./answers.ts";
-import { chatLoad, embeddingsLoad, type HttpLoad, streamLoad } from "./load-http.ts";
+import { chatLoad, embeddingsLoad, type HttpLoad, messagesLoad, messagesStreamLoad, streamLoad } from "./load-http.ts";
 import type { Group, Load, LoadGround } from "./loads.ts";
 import type { Server } from "./servers.ts";
 
@@ -9,6 +9,12 @@ const records = 40;
 interface ChatAnswer {
   readonly choices?: readonly { readonly message?: { readonly content?: string }; readonly finish_reason?: string }[];
   readonly usage?: { readonly total_tokens?: number };
+}
+
+interface MessagesAnswer {
+  readonly content?: readonly { readonly text?: string }[];
+  readonly stop_reason?: string;
+  readonly usage?: { readonly output_tokens?: number };
 }
 
 interface EmbeddingsAnswer {
@@ -46,6 +52,15 @@ async function proveStream(server: Server): Promise<void> {
   expect(text.split("data: [DONE]").length === 2 && text.endsWith("data: [DONE]\n\n"), "the stream does not end with one [DONE]");
 }
 
+async function proveMessages(server: Server): Promise<void> {
+  const { content, stop_reason, usage } = JSON.parse(await post(server, messagesLoad)) as MessagesAnswer;
+  expect(content?.[0]?.text === chatText, "the text of the translated answer is not the upstream's");
+  expect(stop_reason === "end_turn", "the stop reason is not the upstream's");
+  expect(usage?.output_tokens === 118, "the usage is not the upstream's");
+  const numbers = [...(await post(server, messagesStreamLoad(records, 0))).matchAll(markerPattern)].map((match) => Number(match[1]));
+  expect(numbers.length === records && numbers.every((number, index) => number === index), "the translated records are not the upstream's");
+}
+
 async function proveEmbeddings(server: Server, encoding: "float" | "base64"): Promise<void> {
   const { data = [] } = JSON.parse(await post(server, embeddingsLoad(encoding))) as EmbeddingsAnswer;
   const expected = vectors();
@@ -69,7 +84,7 @@ async function proveGrpc(server: Server, ground: LoadGround, loads: readonly Loa
 export async function proveAnswers(server: Server, ground: LoadGround, loads: readonly Load[]): Promise<ReadonlyMap<Group, string>> {
   const faults = new Map<Group, string>();
   const prove = async (group: Group, run: () => Promise<void>) => {
-    if (!loads.some((load) => load.group === group)) return;
+    if (!loads.some((load) => load.group === group && load.servers.includes(server.name))) return;
     try {
       await run();
     } catch (error) {
@@ -79,11 +94,12 @@ export async function proveAnswers(server: Server, ground: LoadGround, loads: re
   await prove("chat", () => proveChat(server));
   await prove("rate", () => proveChat(server));
   await prove("sse", () => proveStream(server));
+  await prove("cross", () => proveMessages(server));
   await prove("memory", () => proveStream(server));
   await prove("embeddings", async () => {
     await proveEmbeddings(server, "float");
     await proveEmbeddings(server, "base64");
   });
-  if (server.speaksGrpc) await prove("grpc", () => proveGrpc(server, ground, loads));
+  await prove("grpc", () => proveGrpc(server, ground, loads));
   return faults;
 }

@@ -3,7 +3,7 @@ import type { Spread } from "./load-http.ts";
 import { type Load, openStreams } from "./loads.ts";
 import { type Memory, median } from "./measure.ts";
 import type { Sample, WrongAnswers } from "./rounds.ts";
-import type { ServerName } from "./servers.ts";
+import { type ServerName, variants } from "./servers.ts";
 
 export interface MemoryUse {
   /** Before the first request. */
@@ -32,10 +32,19 @@ export interface Table {
 const none = "-";
 
 function digits(value: number | undefined, places = 1): string {
-  if (value === undefined || Number.isNaN(value)) return none;
+  if (value === undefined || !Number.isFinite(value)) return none;
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   return value.toFixed(Math.abs(value) >= 100 ? 0 : places);
 }
+
+const titles: Readonly<Record<ServerName, string>> = {
+  nginx: "nginx",
+  portkey: "Portkey",
+  dragoman: "Dragoman",
+  "dragoman-default": "as it starts, in memory",
+  "dragoman-all-on": "all on",
+  "dragoman-written": "no relay",
+};
 
 const ratio = (value: number | undefined) => digits(value, 2);
 const milliseconds = (value: number | undefined) => digits(value, 2);
@@ -99,10 +108,12 @@ function costTable(
       "per",
       "Dragoman / nginx",
       "rounds apart",
+      "all on / nginx",
       "Portkey / nginx",
       "Dragoman / Portkey",
       `nginx ${unit}`,
       `Dragoman ${unit}`,
+      `all on ${unit}`,
       `Portkey ${unit}`,
     ],
     rows: loads
@@ -118,10 +129,12 @@ function costTable(
           load.unit,
           ratio(median(toFloor)),
           apart(toFloor),
+          ratio(median(against("dragoman-all-on", floor, "nginx"))),
           ratio(median(against("portkey", floor, "nginx"))),
           ratio(median(against("dragoman", floor, "portkey"))),
           value("nginx"),
           value("dragoman"),
+          value("dragoman-all-on"),
           value("portkey"),
         ];
       }),
@@ -131,8 +144,8 @@ function costTable(
 function ownTable(loads: readonly Load[], figures: Figures): Table {
   return {
     labels: 2,
-    title: "gRPC beside HTTP, both Dragoman's, CPU",
-    head: ["load", "per", "gRPC / HTTP", "gRPC us", "HTTP us"],
+    title: "gRPC and other formats beside what is relayed over HTTP, both plain Dragoman's, CPU",
+    head: ["load", "per", "this / relayed", "this us", "relayed us"],
     rows: loads.flatMap((load) => {
       if (load.comparedWith === undefined) return [];
       const cpu = (sample: Sample) => sample.cpu;
@@ -143,12 +156,35 @@ function ownTable(loads: readonly Load[], figures: Figures): Table {
   };
 }
 
+/** The plain path, and with more: the difference is made within a round. */
+function variantTable(loads: readonly Load[], figures: Figures, figure: (sample: Sample) => number | undefined, unit: string): Table {
+  return {
+    labels: 3,
+    title: `What more costs than the plain path, ${unit}`,
+    head: ["load", "per", "with", "with / plain", "rounds apart", `plain ${unit}`, `with ${unit}`, `adds ${unit}`],
+    rows: loads
+      .filter(({ shows }) => shows.includes("cpu"))
+      .flatMap((load) =>
+        variants
+          .filter((variant) => load.servers.includes(variant))
+          .map((variant) => {
+            const joined = (join: (mine: number, others: number) => number) =>
+              figures.joined([load.name, variant], [load.name, "dragoman"], figure, join);
+            const value = (server: ServerName) => digits(figures.value(load.name, server, figure));
+            const ratios = joined(divide);
+            const added = digits(median(joined(subtract)));
+            return [load.title, load.unit, titles[variant], ratio(median(ratios)), apart(ratios), value("dragoman"), value(variant), added];
+          }),
+      ),
+  };
+}
+
 function latencyTable(loads: readonly Load[], figures: Figures): Table {
   const percentiles = ["p50", "p99"] as const;
   return {
     labels: 3,
     title: "Latency, microseconds (added: over nginx in the same round)",
-    head: ["load", "of", "", "added by Dragoman", "added by Portkey", "nginx", "Dragoman", "Portkey"],
+    head: ["load", "of", "", "added by Dragoman", "by all on", "by Portkey", "nginx", "Dragoman", "all on", "Portkey"],
     rows: loads.flatMap((load) => {
       const kinds: [string, (sample: Sample) => Spread][] = [
         ...(load.shows.includes("latency") ? [["answer", ({ result }) => result.latency] as [string, (sample: Sample) => Spread]] : []),
@@ -165,7 +201,11 @@ function latencyTable(loads: readonly Load[], figures: Figures): Table {
           const figure = (sample: Sample) => spread(sample)[percentile];
           const added = (server: ServerName) => digits(median(figures.joined([load.name, server], [floor, "nginx"], figure, subtract)), 0);
           const value = (server: ServerName) => digits(figures.value(load.name, server, figure), 0);
-          return [load.title, of, percentile, added("dragoman"), added("portkey"), value("nginx"), value("dragoman"), value("portkey")];
+          return [
+            ...[load.title, of, percentile],
+            ...(["dragoman", "dragoman-all-on", "portkey"] as const).map(added),
+            ...(["nginx", "dragoman", "dragoman-all-on", "portkey"] as const).map(value),
+          ];
         }),
       );
     }),
@@ -173,11 +213,11 @@ function latencyTable(loads: readonly Load[], figures: Figures): Table {
 }
 
 function throughputTable(loads: readonly Load[], figures: Figures): Table {
-  const servers = ["nginx", "dragoman", "portkey"] as const;
+  const servers = ["nginx", "dragoman", "dragoman-all-on", "portkey"] as const;
   return {
     labels: 2,
     title: "Reached at saturation, per second (share of the server's core in use)",
-    head: ["load", "of", "nginx", "Dragoman", "Portkey"],
+    head: ["load", "of", ...servers.map((server) => titles[server])],
     rows: loads
       .filter(({ shows }) => shows.includes("cpu") && !shows.includes("chunks"))
       .map((load) => [
@@ -197,10 +237,10 @@ function loopTable(loads: readonly Load[], figures: Figures): Table {
   return {
     labels: 1,
     title: "Event-loop delay p99, milliseconds",
-    head: ["load", "Dragoman", "Portkey"],
+    head: ["load", "Dragoman", "all on", "Portkey"],
     rows: loads.map((load) => [
       load.title,
-      ...(["dragoman", "portkey"] as const).map((server) =>
+      ...(["dragoman", "dragoman-all-on", "portkey"] as const).map((server) =>
         milliseconds(figures.value(load.name, server, (sample) => sample.eventLoopDelay?.p99)),
       ),
     ]),
@@ -209,7 +249,6 @@ function loopTable(loads: readonly Load[], figures: Figures): Table {
 
 function memoryTable(memory: ReadonlyMap<ServerName, MemoryUse>): Table {
   const floor = memory.get("nginx");
-  const titles = { nginx: "nginx", dragoman: "Dragoman", portkey: "Portkey" };
   return {
     labels: 1,
     title: "Memory, MiB resident",
@@ -222,7 +261,7 @@ function memoryTable(memory: ReadonlyMap<ServerName, MemoryUse>): Table {
       `KiB per stream (${openStreams.count} open)`,
     ],
     rows: [...memory].map(([server, use]) => [
-      titles[server],
+      server.startsWith("dragoman-") ? `Dragoman, ${titles[server]}` : titles[server],
       ratio(floor && use.ended.resident / floor.ended.resident),
       digits(use.started.resident),
       digits(use.ended.resident),
@@ -275,6 +314,14 @@ export function makeTables({ loads, samples, memory }: Outcome): Table[] {
             "us",
           ),
         ]),
+    counted
+      ? variantTable(
+          loads,
+          figures,
+          thousands(({ user, kernel }) => user + kernel),
+          "k instructions",
+        )
+      : variantTable(loads, figures, (sample) => sample.cpu, "us"),
     ownTable(loads, figures),
     latencyTable(loads, figures),
     memoryTable(memory),

@@ -12,16 +12,17 @@ import { chooseCores, killAll, stopAll } from "./processes.ts";
 import { proveAnswers } from "./proof.ts";
 import { type MemoryUse, makeTables, renderMarkdown, renderText } from "./report.ts";
 import { measureLoad, measureOpenStreams, type Sample, type WrongAnswers } from "./rounds.ts";
-import { type Ground, type Server, type ServerName, Skipped } from "./servers.ts";
+import { type Ground, type Server, type ServerName, Skipped, variants } from "./servers.ts";
 import { buildTools, startUpstream, type Tools, type Upstream } from "./upstream.ts";
 
 const help = `usage: npm run bench -- [options]
 
-  --full           five rounds, longer loads, memory per open stream; about eleven minutes, before a release
+  --full           five rounds, longer loads, memory per open stream; about fifteen minutes, before a release
+  --quick          one round of a quarter of the time, to see that all of it runs; its figures mean little and are not written
   --only LIST      loads to run: names or groups, separated by commas
                    groups: ${groups.join(", ")}
                    loads:  ${loads.map(({ name }) => name).join(", ")}
-  --rounds N       rounds (default 3; with --full 5)
+  --rounds N       rounds (default 3; with --full 5, with --quick 1)
   --main FILE      what to start of Dragoman (default src/main.ts), for example dist/src/main.js
   --node-tools     use the Node upstream and load even where there is a C compiler
   --help           this text
@@ -48,6 +49,7 @@ function readPlan(args: readonly string[]): Plan | undefined {
     args: [...args],
     options: {
       full: { type: "boolean", default: false },
+      quick: { type: "boolean", default: false },
       only: { type: "string" },
       rounds: { type: "string" },
       main: { type: "string", default: "src/main.ts" },
@@ -60,7 +62,7 @@ function readPlan(args: readonly string[]): Plan | undefined {
   const known = new Set<string>([...groups, ...loads.map(({ name }) => name)]);
   const unknown = names?.find((name) => !known.has(name));
   if (unknown !== undefined) throw new Error(`--only: there is no load or group "${unknown}"; there are ${[...known].join(", ")}`);
-  const rounds = values.rounds === undefined ? (values.full ? 5 : 3) : Number(values.rounds);
+  const rounds = values.rounds === undefined ? (values.quick ? 1 : values.full ? 5 : 3) : Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new Error("--rounds: must be a whole number from 1 to 100");
   const chosen = loads.filter(({ name, group }) => names === undefined || names.includes(name) || names.includes(group));
   // What a load is compared with runs too.
@@ -68,12 +70,12 @@ function readPlan(args: readonly string[]): Plan | undefined {
   return {
     loads: loads.filter(({ name }) => needed.has(name)),
     rounds,
-    stretch: values.full ? 2 : 1,
+    stretch: values.quick ? 0.25 : values.full ? 2 : 1,
     openStreams: values.full ? names === undefined || names.includes("memory") : (names?.includes("memory") ?? false),
     main: values.main,
     nodeTools: values["node-tools"],
-    complete: names === undefined,
-    budget: values.full ? 1500 : 200,
+    complete: names === undefined && !values.quick,
+    budget: values.full ? 1500 : 260,
   };
 }
 
@@ -109,11 +111,14 @@ async function gather(
   };
   await start("nginx", () => startNginx(ground));
   await start("Portkey", () => startPortkey(ground));
-  await start("Dragoman", () => startDragoman(ground, plan.main));
+  for (const name of ["dragoman", ...variants] as const) {
+    if (!plan.loads.some(({ servers }) => servers.includes(name))) continue;
+    await start(name, () => startDragoman(ground, plan.main, name));
+  }
   return participants;
 }
 
-const takesPart = (load: Load, { server, faults }: Participant) => (!load.grpc || server.speaksGrpc) && !faults.has(load.group);
+const takesPart = (load: Load, { server, faults }: Participant) => load.servers.includes(server.name) && !faults.has(load.group);
 
 /** What upstream and load can do without a server between them. */
 async function measureCapacity(tools: Tools, ground: LoadGround, upstream: Upstream): Promise<string> {
@@ -135,7 +140,11 @@ async function measureCapacity(tools: Tools, ground: LoadGround, upstream: Upstr
 async function warmUp(ground: LoadGround, plan: Plan, participants: readonly Participant[]): Promise<void> {
   for (const participant of participants) {
     for (const load of plan.loads.filter((load) => load.warmSeconds > 0 && takesPart(load, participant))) {
-      await measureLoad(ground, load, participant.server, { round: 0, seconds: load.warmSeconds, countsInstructions: false });
+      await measureLoad(ground, load, participant.server, {
+        round: 0,
+        seconds: load.warmSeconds * Math.min(1, plan.stretch),
+        countsInstructions: false,
+      });
     }
   }
 }
@@ -215,7 +224,11 @@ const howToRead = `## How to read it
   from the upstream's write of a record to its arrival. The gRPC loads are made by a Node client, which is part of their latency.
 - Every answer is checked: status, text or number of parts, every record of a stream once and in order, the end mark. A load with a
   wrong answer shows no figure, and the run fails.
-- Dragoman runs with auth off and \`LOG_LEVEL=warn\`: the others write no line per request either.
+- **Dragoman** alone is the plain path: auth off, stores in memory, no request log, no metrics, \`LOG_LEVEL=warn\` (the others write no line
+  per request either). "As it starts" is what a start without configuration gives: metrics and a request log in memory. **All on** is keys of
+  the store, limits per key, a budget, prices, the ledger's journal (\`os\`), SQLite, the request log and metrics; SQLite's threads count, and run on
+  the same core. "No relay" writes every answer anew (\`facade.relay: false\`) where formats are the same. Streams cost by the record, so
+  what is done once a request shows little there.
 `;
 
 /** Set by a signal: what the servers did since is no result. */

@@ -7,7 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EventLoopDelay } from "./node-preload.ts";
 import { plainEnvironment, startProcess } from "./processes.ts";
 
-export type ServerName = "nginx" | "dragoman" | "portkey";
+/** Dragoman, plain and with more: what each adds is told beside the plain one. */
+export const variants = ["dragoman-default", "dragoman-all-on", "dragoman-written"] as const;
+export type Variant = (typeof variants)[number];
+export type ServerName = "nginx" | "dragoman" | "portkey" | Variant;
 
 export interface Server {
   readonly name: ServerName;
@@ -21,8 +24,6 @@ export interface Server {
   readonly headers: Readonly<Record<string, string>>;
   /** The name under which this server offers a model of the upstream. */
   model(upstreamModel: string): string;
-  /** Whether it speaks our contract over gRPC. */
-  readonly speaksGrpc: boolean;
   /** Undefined for servers that are not Node. */
   readonly readEventLoopDelay: (() => Promise<EventLoopDelay | undefined>) | undefined;
 }
