@@ -92,6 +92,7 @@ import { chooseEngine, createStores } from "./stores/create-stores.ts";
 import { createMemorySignatures } from "./stores/memory-signatures.ts";
 import { type DatabasePlace, migrateDatabase, pendingMigrations } from "./stores/open-database.ts";
 import { createSharedSignatures, serveSignatures } from "./stores/shared-signatures.ts";
+import { StoreWatch } from "./stores/store-watch.ts";
 import { createExposition } from "./telemetry/exposition.ts";
 import { measureAccess } from "./telemetry/measured-access.ts";
 import { CountedMetrics } from "./telemetry/metrics.ts";
@@ -263,10 +264,11 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     requestLog,
   });
   const rpc = createRpcHandler({ ...rpcOptions, operations, starter, access, metrics, requestLog, fallback: facade });
+  const storeWatch = new StoreWatch(stores);
   const readiness = () => {
     const { away, unenforceable } = limits.readiness();
     const journal = books.state().trouble === "none" ? [] : ["journal"];
-    return { away: [...(router.models().length === 0 ? ["targets"] : []), ...journal, ...away], unenforceable };
+    return { away: [...(router.models().length === 0 ? ["targets"] : []), ...journal, ...storeWatch.away, ...away], unenforceable };
   };
   const tls = readTls(serverConfig);
   const watches = new AbortController();
@@ -317,6 +319,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
     clearInterval(pruning);
     storedPrices.close();
     limits.close();
+    storeWatch.close();
     await books.close(0);
     await requestLog?.close();
     await stores.close();
@@ -358,6 +361,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
       clearInterval(pruning);
       storedPrices.close();
       limits.close();
+      storeWatch.close();
       await books.close(lastRowsMs);
       await requestLog?.close();
       await stores.close();

@@ -115,8 +115,11 @@ export class StoredKeys {
       if (key === undefined) throw unauthenticated();
       return key;
     } catch (error) {
-      if (known !== undefined && isAway(error) && isUsable(known, this.#options.clock.now())) return known;
-      throw error;
+      const now = this.#options.clock.now();
+      if (known === undefined || !isAway(error) || !isUsable(known, now)) throw error;
+      // One call has waited for a store that is slow; the others need not.
+      this.#awayUntil = Math.max(this.#awayUntil, now + keyCacheLimits.restMs);
+      return known;
     }
   }
 

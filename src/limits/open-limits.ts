@@ -67,11 +67,12 @@ export async function openLimits(options: LimitsOptions): Promise<OpenedLimits> 
     spentBefore: createSpentBefore(ledger),
     rulesChanged: () => rules.refresh(),
   });
+  const unheld = () => [...rules.unreadable, ...(alone ? [] : book.rules.filter(saysNothing).map(({ id }) => id))];
   return {
     limiter,
     readiness: () => ({
       away: state.away ? [options.redis.url === undefined ? "limits" : "redis"] : [],
-      unenforceable: [...rules.unreadable, ...(alone ? [] : book.rules.filter(saysNothing).map(({ id }) => id))].map((id) => `limit ${id}`),
+      unenforceable: [...(rules.known ? [] : ["stored limits"]), ...unheld().map((id) => `limit ${id}`)],
     }),
     close() {
       rules.close();

@@ -19,6 +19,7 @@ export class StoredRules {
   /** 0 is what a store says in which nothing ever changed: the book has nothing then either. */
   #version = 0;
   #away = false;
+  #known = false;
   #refreshing: Promise<void> | undefined;
   #unreadable: readonly string[] = [];
 
@@ -36,6 +37,11 @@ export class StoredRules {
       this.#refreshing = undefined;
     });
     await this.#refreshing;
+  }
+
+  /** Whether the store's rules were read once: before that nobody knows what should hold. */
+  get known(): boolean {
+    return this.#known;
   }
 
   /** Rules that stand in the store and cannot be read: they do not hold, and somebody must know. */
@@ -56,6 +62,7 @@ export class StoredRules {
         book.useStored(await this.#readAll());
         this.#version = version;
       }
+      this.#known = true;
       if (this.#away) log.info("stored limits can be read again");
       this.#away = false;
     } catch (error) {
