@@ -5,10 +5,11 @@ import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
-import { InferenceService } from "../../../gen/dragoman/v1/inference_service_pb.ts";
+import { ruleOf } from "../../../src/facade/endpoint.ts";
 import { createEndpoints } from "../../../src/facade/endpoints.ts";
 import { readAuthRule } from "../../../src/rpc/auth-rule.ts";
 import { type AdminGateway, otherTenant, startAdminGateway } from "./admin-gateway.ts";
+import { endpointRules, openPaths, procedureRules, requestsForTenant, withoutTenant } from "./declared-rules.ts";
 
 const descriptors = new URL("../../../gen/dragoman.binpb", import.meta.url);
 const roles = [AccessRole.VIEWER, AccessRole.MEMBER, AccessRole.OPERATOR, AccessRole.ADMIN, AccessRole.AUDITOR] as const;
@@ -30,9 +31,25 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => gateway.close());
 
-function isAllowed(role: (typeof roles)[number], rule: { scope: string; role: keyof typeof names; auditor: boolean }): boolean {
+interface Rule {
+  readonly scope: string;
+  readonly role: keyof typeof names;
+  readonly auditor: boolean;
+}
+
+function isAllowed(role: (typeof roles)[number], rule: Rule): boolean {
   const high = role === AccessRole.AUDITOR ? rule.auditor : ladder.indexOf(role) >= ladder.indexOf(names[rule.role]);
   return high && scopesOf[role].includes(rule.scope);
+}
+
+function readRule(line: string | undefined): Rule {
+  const [scope = "", role = "", auditor] = (line ?? "").split(" ");
+  if (!Object.hasOwn(names, role)) throw new Error(`"${line}" is no rule; write one into declared-rules.ts`);
+  return { scope, role: role as keyof typeof names, auditor: auditor === "auditor" };
+}
+
+function writeRule({ scope, role, auditor }: Rule): string {
+  return [scope, role, ...(auditor ? ["auditor"] : [])].join(" ");
 }
 
 /** The code of the refusal, or "in" where the caller got in: what is wrong with an empty request is then told, or it is done. */
@@ -52,18 +69,39 @@ async function ask(url: string, service: DescService, method: DescMethod, key: s
 }
 
 /** All that the contract has, whoever wrote them. */
-const adminServices = [...createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(descriptors)))].filter(
-  (entry): entry is DescService => entry.kind === "service" && entry.typeName.startsWith("dragoman.admin.v1."),
+const services = [...createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(descriptors)))].filter(
+  (entry): entry is DescService => entry.kind === "service" && entry.typeName.startsWith("dragoman."),
 );
-/** Those whose requests the isolation test below can write; the others have tests of their own. */
-const ownServices = ["KeyService", "TenantService", "AuditService"];
-const adminMethods = adminServices.flatMap((service) => service.methods.map((method) => ({ service, method })));
-const dataMethods = InferenceService.methods.map((method) => ({ service: InferenceService, method }));
+const methods = services.flatMap((service) => service.methods.map((method) => ({ service, method })));
+const isOfAdmin = ({ service }: { service: DescService }) => service.typeName.startsWith("dragoman.admin.");
+const adminMethods = methods.filter(isOfAdmin);
+const dataMethods = methods.filter((entry) => !isOfAdmin(entry));
 const label = ({ service, method }: { service: DescService; method: DescMethod }) => `${service.name}.${method.name}`;
+const ruleAt = ({ service, method }: { service: DescService; method: DescMethod }) =>
+  readRule(procedureRules[`${service.typeName}.${method.name}`]);
+
+describe("what is written down", () => {
+  test("is every procedure, with the rule of the contract", () => {
+    const declared = methods.map((entry) => [
+      `${entry.service.typeName}.${entry.method.name}`,
+      writeRule(readAuthRule(entry.method, isOfAdmin(entry) ? "admin" : "data")),
+    ]);
+    expect(Object.fromEntries(declared)).toEqual(procedureRules);
+  });
+
+  test("is every endpoint, with its rule", () => {
+    const declared = createEndpoints().map((endpoint) => [`${endpoint.method} ${endpoint.path}`, writeRule(ruleOf(endpoint))]);
+    expect(Object.fromEntries(declared)).toEqual(endpointRules);
+  });
+
+  test("is a request for another tenant for every admin procedure", () => {
+    expect([...Object.keys(requestsForTenant), ...withoutTenant].toSorted()).toEqual(adminMethods.map(label).toSorted());
+  });
+});
 
 describe("the admin port", () => {
   test.each(adminMethods.map((entry) => [label(entry), entry] as const))("%s", async (_, { service, method }) => {
-    const rule = readAuthRule(method, "admin");
+    const rule = ruleAt({ service, method });
     const url = gateway.app.adminUrl;
     expect(await ask(url, service, method, undefined)).toBe("Unauthenticated");
     expect(await ask(url, service, method, `${gateway.root}x`)).toBe("Unauthenticated");
@@ -73,24 +111,13 @@ describe("the admin port", () => {
     }
   });
 
-  test.each(
-    adminMethods
-      .filter(({ service, method }) => ownServices.includes(service.name) && method.input.fields.some(({ name }) => name === "tenant"))
-      .map((entry) => [label(entry), entry] as const),
-  )("%s: another tenant does not exist for an admin of one", async (_, { service, method }) => {
-    const { message } = method.input.fields.find(({ name }) => name === "tenant") ?? {};
-    if (message !== undefined) return; // CreateTenant and UpdateTenant hold the tenant itself.
-    const body = {
-      tenant: "default",
-      id: "firstadmin00",
-      key: { id: "firstadmin00" },
-      project: { id: "default" },
-      updateMask: { paths: ["name"] },
-    };
-    const keys = { keys: [{ credential: { case: "sha256", value: "0".repeat(64) } }] };
+  test.each(Object.entries(requestsForTenant))("%s: another tenant does not exist for an admin of one", async (at, write) => {
+    const entry = adminMethods.find((each) => label(each) === at);
+    if (entry === undefined) throw new Error(`${at} has gone`);
     const key = await gateway.keyOf(AccessRole.ADMIN, otherTenant);
-    expect(await ask(gateway.app.adminUrl, service, method, key, { ...body, ...keys })).toBe("not found");
-    expect(await ask(gateway.app.adminUrl, service, method, key, { ...body, ...keys, tenant: "nobody" })).toBe("not found");
+    for (const tenant of ["default", "nobody"]) {
+      expect(await ask(gateway.app.adminUrl, entry.service, entry.method, key, write(tenant)), tenant).toBe("not found");
+    }
   });
 
   test("nothing of it is reachable through the data port", async () => {
@@ -110,7 +137,7 @@ describe("the admin port", () => {
 
 describe("the data port", () => {
   test.each(dataMethods.map((entry) => [label(entry), entry] as const))("%s", async (_, { service, method }) => {
-    const rule = readAuthRule(method, "data");
+    const rule = ruleAt({ service, method });
     expect(await ask(gateway.app.dataUrl, service, method, undefined)).toBe("Unauthenticated");
     for (const role of roles) {
       const found = await ask(gateway.app.dataUrl, service, method, await gateway.keyOf(role, otherTenant));
@@ -121,7 +148,7 @@ describe("the data port", () => {
   test.each(createEndpoints().map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint] as const))("%s", async (_, endpoint) => {
     const path = endpoint.path.replaceAll(/\{\w+\+?\}/g, "x");
     const reads = endpoint.method === "GET";
-    const rule = { scope: endpoint.scope, role: reads ? "viewer" : "member", auditor: reads } as const;
+    const rule = readRule(endpointRules[`${endpoint.method} ${endpoint.path}`]);
     const statusOf = async (key: string | undefined) => {
       const headers = { "content-type": "application/json", ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
       return (await fetch(gateway.app.dataUrl + path, { method: endpoint.method, headers, ...(reads ? {} : { body: "{}" }) })).status;
@@ -131,6 +158,32 @@ describe("the data port", () => {
       const status = await statusOf(await gateway.keyOf(role));
       expect(status === 403 ? "no" : "yes", `role ${role}`).toBe(isAllowed(role, rule) ? "yes" : "no");
       expect(status).not.toBe(401);
+    }
+  });
+});
+
+describe("what stands outside the services", () => {
+  test.each(["data", "admin"] as const)("is readable by anyone who reaches the %s port, and nothing else is", async (port) => {
+    const base = port === "data" ? gateway.app.dataUrl : gateway.app.adminUrl;
+    const known = [...new Set(Object.values(openPaths).flat())];
+    const other = [
+      "/",
+      "/v1",
+      "/admin",
+      "/debug",
+      "/debug/pprof",
+      "/config",
+      "/env",
+      "/.env",
+      "/v1/keys",
+      "/api/keys",
+      "/metrics/",
+      "//metrics",
+    ];
+    for (const path of [...known, ...other]) {
+      const { status } = await fetch(base + path);
+      if (openPaths[port].includes(path)) expect(status, path).toBe(200);
+      else expect([401, 404, 405], path).toContain(status);
     }
   });
 });
