@@ -68,6 +68,7 @@ export function journalRoot(dataDir: string): string {
 }
 
 const batchRows = 500;
+const gatherMs = 20;
 const retry = { firstMs: 50, mostMs: 5_000 };
 
 /** Throws StartError where the journal's directory cannot be written. Journals of dead processes are shipped in the background. */
@@ -78,6 +79,7 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
   const shipper = new Shipper({
     store,
     batchRows,
+    gatherMs,
     maxQueuedRows: options.maxQueuedRows,
     retry,
     onStored: (usageIds) => own?.journal.acknowledge(usageIds),

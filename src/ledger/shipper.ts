@@ -16,6 +16,8 @@ export interface ShipperOptions {
   readonly store: Pick<LedgerStore, "append">;
   /** Most rows of one append. */
   readonly batchRows: number;
+  /** How long a row waits for others, in milliseconds: a transaction for each would cost more than the calls. */
+  readonly gatherMs: number;
   /** Most rows in memory; those above go to the backlog, or are lost where there is none. */
   readonly maxQueuedRows: number;
   /** First and longest wait before the store is asked again, in milliseconds. */
@@ -103,12 +105,11 @@ export class Shipper {
   }
 
   async #ship(): Promise<void> {
-    const { batchRows, backlog } = this.#options;
-    // What ends in the same turn goes together.
-    await new Promise((resolve) => setImmediate(resolve));
+    const { batchRows, gatherMs, backlog } = this.#options;
     try {
       for (;;) {
         if (this.#queue.length > 0) {
+          if (this.#queue.length < batchRows) await this.#wait(gatherMs);
           const batch = this.#queue.slice(0, batchRows);
           await this.deliver(batch);
           this.#queue.splice(0, batch.length);

@@ -18,8 +18,19 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** The last answer for a span and zone: every call with a budget asks for the same day or month. */
+const latest = { day: new Map<string, CalendarWindow>(), month: new Map<string, CalendarWindow>() };
+
 /** The day or month that holds an instant. Zones are IANA names; throws RangeError for what is none. */
 export function calendarWindow(at: number, span: "day" | "month", timeZone: string): CalendarWindow {
+  const known = latest[span].get(timeZone);
+  if (known !== undefined && at >= known.startsAt && at < known.endsAt) return known;
+  const window = computeWindow(at, span, timeZone);
+  latest[span].set(timeZone, window);
+  return window;
+}
+
+function computeWindow(at: number, span: "day" | "month", timeZone: string): CalendarWindow {
   const { year, month, day } = civilDate(at, timeZone);
   const first = span === "day" ? day : 1;
   const [nextMonth, nextDay] = span === "day" ? [month, day + 1] : [month + 1, 1];

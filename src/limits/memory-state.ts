@@ -26,6 +26,8 @@ interface Kept {
   spent: number;
   /** Slots: the operations that hold one, and whose they are. */
   readonly slots: Map<string, string>;
+  /** When it was last put behind the others, in milliseconds of the monotonic clock. */
+  movedAt: number;
   /** When it can be forgotten: milliseconds of the monotonic clock for windows, of the wall for calendars. */
   idleAt: number;
 }
@@ -34,11 +36,13 @@ interface Kept {
 const sweptPerTake = 4;
 /** And how many of the oldest for one to give up, where there are too many. */
 const evictionSearch = 100;
+/** A counter that was used within so long stays where it is: moving it with every call costs more than counting. */
+const orderMs = 1_000;
 
 export class MemoryLimitState implements LimitState {
   readonly away = false;
   readonly #options: MemoryStateOptions;
-  /** The one that was used longest ago is first. */
+  /** The one that was used longest ago is first, to within `orderMs`. */
   readonly #counters = new Map<string, Kept>();
   #sweeping = this.#counters.entries();
 
@@ -66,6 +70,7 @@ export class MemoryLimitState implements LimitState {
   take({ id, tenant, counters }: Take, holder = ""): TakeReply {
     if (counters.some((counter) => !this.#isKnown(tenant, counter))) return { verdict: "unseeded", levels: [] };
     const now = this.#options.clock.now();
+    this.#sweep(now);
     const refused = counters.some((counter) => isFull(this.#used(tenant, counter, now), counter));
     if (refused) return { verdict: "refused", levels: counters.map((counter) => this.#level(tenant, counter, now)) };
     return { verdict: "taken", levels: counters.map((counter) => this.#add(tenant, counter, id, holder, now)) };
@@ -74,6 +79,7 @@ export class MemoryLimitState implements LimitState {
   /** Counts what was taken elsewhere, whether there is room for it or not. */
   note({ id, tenant, counters }: Take): void {
     const now = this.#options.clock.now();
+    this.#sweep(now);
     for (const counter of counters) this.#add(tenant, counter, id, "", now);
   }
 
@@ -164,24 +170,26 @@ export class MemoryLimitState implements LimitState {
     else kept.spent = Math.max(0, kept.spent + total - taken);
   }
 
-  /** The counter, made where it was not, as the one that was used last. */
+  /** The counter, made where it was not, among those that were used last. */
   #touch(tenant: string, counter: Counter): Kept {
     const name = nameOf(tenant, counter.key);
+    const now = this.#options.clock.now();
     let kept = this.#counters.get(name);
     if (kept === undefined) {
       const window = counter.kind === "window" ? new SlidingWindow(counter.windowMs) : undefined;
-      kept = { kind: counter.kind, window, spent: counter.seed ?? 0, slots: new Map(), idleAt: 0 };
+      kept = { kind: counter.kind, window, spent: counter.seed ?? 0, slots: new Map(), movedAt: Number.NEGATIVE_INFINITY, idleAt: 0 };
     }
     // Twice the window: a part counts for a little longer than the window is long.
-    kept.idleAt = counter.kind === "calendar" ? counter.endsAt : this.#options.clock.now() + 2 * counter.windowMs;
-    this.#sweep();
+    kept.idleAt = counter.kind === "calendar" ? counter.endsAt : now + 2 * counter.windowMs;
+    if (now - kept.movedAt < orderMs && this.#counters.has(name)) return kept;
+    kept.movedAt = now;
     this.#counters.delete(name);
     this.#counters.set(name, kept);
+    this.#evict();
     return kept;
   }
 
-  #sweep(): void {
-    const { clock, maxCounters } = this.#options;
+  #sweep(now: number): void {
     for (let looked = 0; looked < sweptPerTake; looked++) {
       const { done, value } = this.#sweeping.next();
       if (done) {
@@ -189,10 +197,13 @@ export class MemoryLimitState implements LimitState {
         break;
       }
       const [name, kept] = value;
-      const now = kept.kind === "calendar" ? clock.wall() : clock.now();
-      if (kept.idleAt <= now && kept.slots.size === 0) this.#counters.delete(name);
+      const over = kept.idleAt <= (kept.kind === "calendar" ? this.wall() : now);
+      if (over && kept.slots.size === 0) this.#counters.delete(name);
     }
-    if (this.#counters.size <= maxCounters) return;
+  }
+
+  #evict(): void {
+    if (this.#counters.size <= this.#options.maxCounters) return;
     let looked = 0;
     for (const [name, { slots }] of this.#counters) {
       if (slots.size === 0) {

@@ -11,6 +11,8 @@ export class SlidingWindow {
   /** Amounts by part, oldest first; parts without any are not there. */
   readonly #parts = new Map<number, number>();
   #sum = 0;
+  /** The part that was given something last. */
+  #latest = 0;
 
   constructor(windowMs: number) {
     this.#partMs = windowMs / windowParts;
@@ -30,6 +32,7 @@ export class SlidingWindow {
   /** Adds an amount, and says to which part. */
   add(now: number, amount: number): number {
     const part = this.#partOf(now);
+    this.#latest = part;
     this.#change(part, amount);
     return part;
   }
@@ -42,8 +45,10 @@ export class SlidingWindow {
   /** Milliseconds until no more than `allowed` is used. */
   waitFor(now: number, allowed: number): number {
     let used = this.used(now);
+    if (used <= allowed) return 0;
+    // Until all is free again is what every answer tells: that need not be searched for.
+    if (allowed === 0 && (this.#parts.get(this.#latest) ?? 0) > 0) return this.#endOf(this.#latest) - now;
     for (const [part, amount] of this.#parts) {
-      if (used <= allowed) break;
       used -= amount;
       if (used <= allowed) return this.#endOf(part) - now;
     }
