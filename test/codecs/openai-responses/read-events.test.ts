@@ -80,6 +80,8 @@ describe("case 13: a failed answer", () => {
   ])("says by its code what failed: %s", (code, reason, retryable) => {
     const body = response({ status: "failed", error: { code, message: "no" } });
     expect(failure(() => stream([{ type: "response.failed", response: body }]))).toMatchObject({ reason, retryable });
+    const begun = { type: "response.output_text.delta", output_index: 0, content_index: 0, delta: "half" };
+    expect(failure(() => stream([begun, { type: "response.failed", response: body }]))).toMatchObject({ reason });
   });
 
   test("is also an event of its own", () => {
