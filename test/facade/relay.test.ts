@@ -45,12 +45,13 @@ describe("an answer's own bytes", () => {
         const started = startedEvent({ provider: "p", servedModel: "m", upstreamId: "resp_theirs" });
         const record = 'data: {"type":"response.output_text.delta","sequence_number":41,"delta":"\\"sequence_number\\":99"}\n\n';
         yield { events: [started, ...events], raw: Buffer.from(record) };
+        yield { events: [], raw: Buffer.from(": keep-alive\n\n") };
         throw new GatewayError("provider_error", "gone");
       }
     };
     const url = await startFacade({ generate: failing });
     const text = await (await post(`${url}/v1/responses`, { model: "m", input: "hi", store: false, stream: true })).text();
-    const [, last = ""] = text.split("\n\n");
+    const [, , last = ""] = text.split("\n\n");
     expect(JSON.parse(last.slice(last.indexOf("data: ") + 6))).toMatchObject({
       type: "response.failed",
       sequence_number: 42,

@@ -85,7 +85,8 @@ class ResponsesEventWriter implements EventWriter {
 
   /** Counted only where it is needed: this runs for every read of an upstream. */
   sent({ events, raw }: EventBatch): void {
-    if (raw !== undefined && raw.length > 0) this.#lastSent = raw;
+    // Keep-alives have no number.
+    if (raw !== undefined && raw.length > 0 && raw[0] !== colon) this.#lastSent = raw;
     for (const { event } of events) {
       if (event.case === "started") this.#head ??= answerHead(event.value, this.#facts, this.#request);
       else if (event.case === "usage") this.#usage = event.value;
@@ -422,6 +423,9 @@ class ResponsesEventWriter implements EventWriter {
     this.#out += `event: ${type}\ndata: ${writeJson({ type, sequence_number: this.#sequence++, ...rest })}\n\n`;
   }
 }
+
+/** Of a comment. */
+const colon = 0x3a;
 
 /** The number after the highest that records hold; inside a JSON string its quotes would be escaped. */
 function nextSequence(records: Uint8Array): number {
