@@ -24,6 +24,12 @@ export function kindOf(thrown: unknown): FailureKind {
   return [...awayClasses].some((prefix) => code.startsWith(prefix)) ? "away" : "fault";
 }
 
+/** Whether the connection is gone with it: failures of sockets have no severity, and after FATAL the server hangs up. */
+export function isLost(thrown: unknown): boolean {
+  const severity = thrown instanceof Error && "severity" in thrown ? thrown.severity : undefined;
+  return severity === undefined ? kindOf(thrown) === "away" : severity === "FATAL" || severity === "PANIC";
+}
+
 /** What callers see. The server's own message may hold values: only its code goes on. */
 export function explainFailure(thrown: unknown): unknown {
   if (thrown instanceof GatewayError) return thrown;

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import type { Secret } from "../../core/secret.ts";
 import { bindable, type Database, type Outcome, type SqlValue, storeAway, type TenantScope, type Transaction } from "../database.ts";
-import { explainFailure, kindOf } from "./explain-failure.ts";
+import { explainFailure, isLost, kindOf } from "./explain-failure.ts";
 import { numberValues } from "./numbered.ts";
 
 export interface PostgresOptions {
@@ -24,8 +24,6 @@ const perStatementMs = 50;
 /** Tries of a transaction that others were in the way of. */
 const maxTries = 5;
 
-type Sql = postgres.Sql | postgres.TransactionSql;
-
 export function openPostgres({ url, poolSize = 10, statementMs = 2_000 }: PostgresOptions): Database {
   let pool = createPool();
   let closed = false;
@@ -34,23 +32,17 @@ export function openPostgres({ url, poolSize = 10, statementMs = 2_000 }: Postgr
     engine: "postgres",
 
     async rows(tenant, sql, values = []) {
-      const outcomes = await transact(tenant, 1, async (connection) => [await run(connection, sql, values)]);
+      const outcomes = await transact(tenant, 1, async ({ run }) => [await run(sql, values)]);
       return outcomes.flatMap(({ rows }) => rows);
     },
 
     async write(tenant, statements) {
       if (statements.length === 0) return [];
       // All are sent before the first is answered.
-      return transact(tenant, statements.length, (connection) =>
-        Promise.all(statements.map(({ sql, values }) => run(connection, sql, values))),
-      );
+      return transact(tenant, statements.length, ({ run }) => Promise.all(statements.map(({ sql, values }) => run(sql, values))));
     },
 
-    transaction: (tenant, work) =>
-      transact(tenant, 1, (connection) => {
-        const transaction: Transaction = { run: (sql, values = []) => run(connection, sql, values) };
-        return work(transaction);
-      }),
+    transaction: (tenant, work) => transact(tenant, 1, work),
 
     async close() {
       closed = true;
@@ -74,15 +66,16 @@ export function openPostgres({ url, poolSize = 10, statementMs = 2_000 }: Postgr
     });
   }
 
-  async function transact<Result>(tenant: TenantScope, statements: number, work: (connection: Sql) => Promise<Result>): Promise<Result> {
+  async function transact<Result>(tenant: TenantScope, statements: number, work: Work<Result>): Promise<Result> {
     for (let tries = 1; ; tries++) {
       if (closed) throw storeAway(new Error("the store is closed"));
+      const used = pool;
       try {
-        return await withDeadline(statementMs + perStatementMs * statements, tenant, work);
+        return await withDeadline(used, statementMs + perStatementMs * statements, tenant, work);
       } catch (thrown) {
         const kind = kindOf(thrown);
-        // After a failover the old server may live on as a standby: its connections are of no use.
-        if (kind === "away" && isReadOnly(thrown)) replacePool(pool);
+        // Connections that were cut are not to be used again (see runTransaction), nor those to a server that is a standby now.
+        if (kind === "away") replacePool(used);
         if (kind !== "conflict" || tries === maxTries) throw explainFailure(thrown);
         await sleep(Math.random() * 20 * 2 ** tries);
       }
@@ -90,20 +83,14 @@ export function openPostgres({ url, poolSize = 10, statementMs = 2_000 }: Postgr
   }
 
   /** A server that does not answer at all does not stop its statements either: its connections are given up. */
-  async function withDeadline<Result>(ms: number, tenant: TenantScope, work: (connection: Sql) => Promise<Result>): Promise<Result> {
-    const used = pool;
+  async function withDeadline<Result>(used: postgres.Sql, ms: number, tenant: TenantScope, work: Work<Result>): Promise<Result> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       replacePool(used);
       late.reject(storeAway(new Error(`PostgreSQL did not answer within ${ms} ms`)));
     }, ms + graceMs);
     try {
-      const begun = used.begin(async (connection) => {
-        const named = run(connection, "SELECT set_config('dragoman.tenant', ?, true)", [tenant]);
-        const [result] = await Promise.all([work(connection), named]);
-        return { result };
-      });
-      return (await Promise.race([begun, late.promise])).result as Result;
+      return await Promise.race([runTransaction(used, tenant, work), late.promise]);
     } finally {
       clearTimeout(timer);
     }
@@ -120,7 +107,45 @@ export function openPostgres({ url, poolSize = 10, statementMs = 2_000 }: Postgr
 /** So that the server's own statement timeout is heard first. */
 const graceMs = 250;
 
-async function run(connection: Sql, text: string, values: readonly SqlValue[]): Promise<Outcome> {
+type Work<Result> = (transaction: Transaction) => Promise<Result>;
+
+/**
+ * On a connection that was cut nothing may be said any more: version 3.4.9 of the library answers that with an exception
+ * that nobody can catch (porsager/postgres#1154). It says ROLLBACK itself where its callback fails, so that one does not
+ * end then.
+ */
+async function runTransaction<Result>(pool: postgres.Sql, tenant: TenantScope, work: Work<Result>): Promise<Result> {
+  const cut = Promise.withResolvers<never>();
+  const begun = pool.begin(async (connection) => {
+    let isOver = false;
+    let lost: unknown;
+    const run = async (sql: string, values: readonly SqlValue[] = []): Promise<Outcome> => {
+      if (lost !== undefined) throw lost;
+      // The connection may be another transaction's by now.
+      if (isOver) throw storeAway(new Error("the transaction is over"));
+      try {
+        return await send(connection, sql, values);
+      } catch (thrown) {
+        if (isLost(thrown)) lost = thrown;
+        throw thrown;
+      }
+    };
+    try {
+      const named = run("SELECT set_config('dragoman.tenant', ?, true)", [tenant]);
+      const [result] = await Promise.all([work({ run }), named]);
+      return { result };
+    } catch (thrown) {
+      if (lost === undefined) throw thrown;
+      cut.reject(lost);
+      return new Promise<never>(() => undefined);
+    } finally {
+      isOver = true;
+    }
+  });
+  return (await Promise.race([begun, cut.promise])).result as Result;
+}
+
+async function send(connection: postgres.TransactionSql, text: string, values: readonly SqlValue[]): Promise<Outcome> {
   const { sql, prepare } = numberValues(text);
   const rows = await connection.unsafe(sql, values.map(parameter), { prepare });
   return { rows, changed: rows.count };
@@ -130,8 +155,4 @@ async function run(connection: Sql, text: string, values: readonly SqlValue[]): 
 function parameter(value: SqlValue): string | Uint8Array | null {
   const bound = bindable(value);
   return typeof bound === "number" || typeof bound === "bigint" ? String(bound) : bound;
-}
-
-function isReadOnly(thrown: unknown): boolean {
-  return thrown instanceof Error && "code" in thrown && thrown.code === "25006";
 }
