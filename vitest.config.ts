@@ -1,27 +1,55 @@
 import { defineConfig } from "vitest/config";
 
-/** `unit` is quick and part of `npm run check`; `story` runs the whole product over real sockets with real clients. */
+/** Gateways in processes of their own, rates, spans and memory: they measure, so nothing may run beside them. */
+const alone = [
+  "test/cluster/workers.test.ts",
+  "test/story/kill.test.ts",
+  "test/story/limits.test.ts",
+  "test/story/outage.test.ts",
+  "test/story/relay-memory.test.ts",
+];
+
+/** Many tests wait for sockets and timers: three share two cores well. */
+const maxWorkers = 3;
+
+/**
+ * `unit` is quick and part of `npm run check`; `matrix` tries every dialect against every format; `story` runs the whole
+ * product over real sockets with real clients; `alone` comes after them, a file at a time.
+ */
 export default defineConfig({
   test: {
-    // Many tests wait for sockets and timers: two share a core well.
-    maxWorkers: 3,
     projects: [
       {
         // Quick on an idle machine; patient on one that is not.
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/story/**", "test/matrix/**", "test/bench/**", "test/cluster/workers.test.ts"],
+          exclude: ["test/story/**", "test/matrix/**", "test/bench/**", ...alone],
           testTimeout: 20_000,
+          maxWorkers,
         },
       },
-      { test: { name: "matrix", include: ["test/matrix/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
+      {
+        test: { name: "matrix", include: ["test/matrix/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000, maxWorkers },
+      },
       {
         test: {
           name: "story",
-          include: ["test/story/**/*.test.ts", "test/cluster/workers.test.ts"],
+          include: ["test/story/**/*.test.ts"],
+          exclude: alone,
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          maxWorkers,
+        },
+      },
+      {
+        test: {
+          name: "alone",
+          include: alone,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
