@@ -151,6 +151,12 @@ export class GatewayError extends Error {
     return reasons[this.reason].code;
   }
 
+  /** The message without what a provider said, which may be the client's own words again: what a log may hold. */
+  get messageForLog(): string {
+    const said = this.details.upstream?.message ?? "";
+    return said === "" ? this.message : this.message.replace(`: ${said}`, "");
+  }
+
   /** The same failure with other field paths, and a message that names them. */
   withFields(fields: readonly FieldViolation[], message: string): GatewayError {
     const error = new GatewayError(this.reason, message, { ...this.details, fields });

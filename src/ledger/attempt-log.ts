@@ -56,7 +56,7 @@ export class AttemptLog implements LedgerTap {
       status: settlement.status,
       state: settlement.state,
       error_reason: attempt.errorReason || undefined,
-      error_message: error?.message,
+      error_message: error?.messageForLog,
       http_status: settlement.httpStatus || undefined,
       upstream_request_id: settlement.upstreamRequestId || undefined,
       started_after_ms: attempt.startedAfterMs,
@@ -87,6 +87,6 @@ export class AttemptLog implements LedgerTap {
     };
     if (error === undefined) this.#log.debug("call", fields);
     else if (error.reason === "internal") this.#log.error("call failed", { ...fields, error_reason: error.reason, error });
-    else this.#log.info("call failed", { ...fields, error_reason: error.reason, error_message: error.message });
+    else this.#log.info("call failed", { ...fields, error_reason: error.reason, error_message: error.messageForLog });
   }
 }

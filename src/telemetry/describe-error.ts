@@ -1,4 +1,5 @@
 /** An error as the log shows it: names, codes, messages and the chain of causes; no bodies, no query strings. */
+import { GatewayError } from "../core/error.ts";
 import { redact } from "../core/redact.ts";
 
 export interface DescribedError {
@@ -21,7 +22,8 @@ const maxFrames = 8;
 /** Whatever was thrown. Never throws. */
 export function describeThrown(thrown: unknown, depth = 0): DescribedError {
   if (!(thrown instanceof Error)) return { name: typeof thrown, message: typeof thrown === "string" ? safeText(thrown) : "[not an error]" };
-  const { name, message, cause } = thrown;
+  const { name, cause } = thrown;
+  const message = thrown instanceof GatewayError ? thrown.messageForLog : thrown.message;
   const reason = "reason" in thrown && typeof thrown.reason === "string" ? thrown.reason : undefined;
   const code = "code" in thrown && (typeof thrown.code === "string" || typeof thrown.code === "number") ? String(thrown.code) : undefined;
   return {

@@ -153,3 +153,10 @@ describe("redact", () => {
     expect(redact(json)).not.toMatch(/12345678/);
   });
 });
+
+test("what a provider says is for the caller, and stays out of logs", () => {
+  const error = upstreamError({ provider: "vendor", status: 400, message: "your prompt 'my secret plan' is not allowed" });
+  expect(error.message).toContain("my secret plan");
+  expect(error.messageForLog).toBe("provider vendor refused the request");
+  expect(upstreamError({ provider: "vendor", status: 500 }).messageForLog).toBe("provider vendor failed with status 500");
+});
