@@ -8,13 +8,27 @@ import { type Command, describeCommand, readArguments, UsageError } from "./comm
 import { configCommands } from "./config.ts";
 import { keyCommands } from "./keys.ts";
 import { ledgerCommands } from "./ledger.ts";
+import { limitCommands } from "./limits.ts";
 import { migrate } from "./migrate.ts";
 import { models } from "./models.ts";
+import { requests } from "./requests.ts";
 import { serve } from "./serve.ts";
 import { sim } from "./sim.ts";
 import { paint, processTerminal, type Terminal, table } from "./terminal.ts";
+import { usage } from "./usage.ts";
 
-const commands: readonly Command[] = [serve, sim, ...keyCommands, ...configCommands, models, migrate, ...ledgerCommands];
+const commands: readonly Command[] = [
+  serve,
+  sim,
+  ...keyCommands,
+  ...limitCommands,
+  usage,
+  requests,
+  ...configCommands,
+  models,
+  migrate,
+  ...ledgerCommands,
+];
 
 /** Gives the exit code. Never throws. */
 export async function run(words: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
