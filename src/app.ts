@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
 import { availableParallelism } from "node:os";
+import type { Transport } from "@connectrpc/connect";
 import { AgentService } from "../gen/dragoman/admin/v1/agent_service_pb.ts";
 import { AuditService } from "../gen/dragoman/admin/v1/audit_service_pb.ts";
 import { KeyService } from "../gen/dragoman/admin/v1/key_service_pb.ts";
@@ -73,6 +74,7 @@ import { createAgentService } from "./rpc/admin/agent-service.ts";
 import { createAuditService } from "./rpc/admin/audit-service.ts";
 import { createKeyService } from "./rpc/admin/key-service.ts";
 import { createLimitService } from "./rpc/admin/limit-service.ts";
+import { createLocalTransport } from "./rpc/admin/local-transport.ts";
 import { createPriceService } from "./rpc/admin/price-service.ts";
 import { createRequestLogService } from "./rpc/admin/request-log-service.ts";
 import { createTenantService } from "./rpc/admin/tenant-service.ts";
@@ -388,6 +390,42 @@ export async function openKeyTools(config: Config, log: Logger): Promise<KeyTool
   const pepper = () => openPepper(config.auth.pepper, config.data_dir);
   const administration = new KeyAdministration({ keys: stores.keys, pepper, clock: systemClock });
   return { stores, administration, readImportFile, close: () => stores.close() };
+}
+
+export interface RecordTools {
+  /** To UsageService, RequestLogService and LimitService over the configured store. */
+  readonly transport: Transport;
+  close(): Promise<void>;
+}
+
+/** Whether a configuration keeps records where other processes find them: a gateway's memory is its own. */
+export function sharesRecords(config: Config): boolean {
+  return databasePlace(config).engine !== "memory";
+}
+
+/** What gateways recorded, for commands beside them. Throws StartError where the store cannot be used. */
+export async function openRecordTools(config: Config, log: Logger): Promise<RecordTools> {
+  const stores = await openStores(config, log);
+  const limits = await openLimits(limitsPlace(config, stores, undefined, log)).catch(async (thrown: unknown) => {
+    await stores.close();
+    throw thrown;
+  });
+  const closing = new AbortController();
+  const stopping = closing.signal;
+  const transport = createLocalTransport([
+    adminService(LimitService, createLimitService({ ...stores, desk: limits.limiter })),
+    // Other processes write the log: who watches it looks again and again.
+    adminService(RequestLogService, createRequestLogService({ ...stores, clock: systemClock, stopping, onWritten: () => () => {} })),
+    adminService(UsageService, createUsageService({ ...stores, stopping })),
+  ]);
+  return {
+    transport,
+    async close() {
+      closing.abort();
+      limits.close();
+      await stores.close();
+    },
+  };
 }
 
 export { lockKeyFile } from "./access/key-file.ts";
