@@ -10,7 +10,7 @@ const nanoPerDollar = 1_000_000_000n;
 
 const verify: Command = {
   name: "ledger verify",
-  about: "check that the ledger's journals are whole, nothing is open, and sums are the sums of rows",
+  about: "check that journals are whole, nothing is open, and sums are the sums of rows",
   options: { config: { value: "FILE", about: "a .yaml, .json or .toml file, or a directory of them (DRAGOMAN_CONFIG)" } },
   details: `It reads the journals in DRAGOMAN_DATA_DIR and the database of \`dragoman serve\`, and changes nothing; gateways may run
 meanwhile. Exit code 70 where something is wrong, 69 where the database is away.`,

@@ -2,8 +2,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { run } from "../../src/cli/run.ts";
 import { explainListenFailure } from "../../src/cli/explain-listen-failure.ts";
+import { run } from "../../src/cli/run.ts";
 import { version } from "../../src/version.ts";
 import { temporaryDirectory } from "../config/temporary.ts";
 
@@ -28,7 +28,7 @@ describe("help", () => {
   test("names every command", async () => {
     const { code, out, error } = await dragoman("--help");
     expect({ code, error }).toEqual({ code: 0, error: "" });
-    for (const name of ["serve", "sim", "config check", "config show", "config schema", "models"])
+    for (const name of ["serve", "sim", "usage", "requests", "limits list", "config check", "config show", "config schema", "models"])
       expect(out).toMatch(new RegExp(`^  ${name} {2,}\\S`, "m"));
     for (const line of out.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
   });
@@ -55,7 +55,7 @@ describe("help", () => {
 describe("wrong arguments are exit code 64, with what was meant", () => {
   test.each([
     ["srve", 'unknown command "srve"; did you mean "serve"?'],
-    ["frobnicate", 'unknown command "frobnicate"; there are serve, sim, keys, config, models'],
+    ["frobnicate", 'unknown command "frobnicate"; there are serve, sim, keys, limits, usage, requests, config, models'],
     ["serve --prot 1", 'unknown option --prot; did you mean "--port"?'],
     ["--prot 1", 'unknown option --prot; did you mean "--port"?'],
     ["serve -p 1", "unknown option -p"],
