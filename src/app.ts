@@ -150,6 +150,7 @@ export async function startApp({ config, env, log, workers }: AppOptions): Promi
   const people = await openAccess({
     auth: config.auth,
     trustedProxies: serverConfig.trusted_proxies,
+    hostNames: serverConfig.host_names,
     dataDir: config.data_dir,
     stores,
     fetchJson: createFetchJson({ configuredOrigins: issuerOrigins(config), userAgent: `dragoman/${version}` }),

@@ -5,7 +5,9 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { type Access, minApiKeyLength } from "../core/access.ts";
+import { GatewayError } from "../core/error.ts";
 import { type Logger, silentLog } from "../core/log.ts";
+import { isLoopbackAddress, isOwnName, type Peer } from "../core/peer.ts";
 import { createPrincipal, type Principal } from "../core/principal.ts";
 import type { Secret } from "../core/secret.ts";
 import { exitCodes } from "../core/start-error.ts";
@@ -25,6 +27,8 @@ export interface AccessOptions {
   readonly api_key?: Secret | undefined;
   /** Addresses and ranges of proxies whose x-forwarded-for counts. */
   readonly trustedProxies?: readonly string[] | undefined;
+  /** Names of this machine, lower case, beside addresses and those that only it can have: asked for where nobody needs a key. */
+  readonly hostNames?: readonly string[] | undefined;
   readonly stored?: Pick<StoredKeys, "authenticate"> | undefined;
   readonly tokens?: Pick<Tokens, "authenticate"> | undefined;
   readonly findByCertificate?: FindByCertificate | undefined;
@@ -43,6 +47,18 @@ const anonymous: Principal = createPrincipal({
   roles: new Set(["admin"]),
 });
 
+/** Whoever is on this machine may call, but not a web page in its browser whose name was made to point here. */
+function admitNeighbour({ address, host }: Peer, hostNames: readonly string[]): Principal {
+  if (!isLoopbackAddress(address) || isOwnName(host, hostNames)) return anonymous;
+  throw new GatewayError(
+    "unauthenticated",
+    "auth is off, so only this machine is served, by localhost, an address or a name in server.host_names",
+    {
+      headers: { "www-authenticate": 'Bearer realm="dragoman"' },
+    },
+  );
+}
+
 /** Longer credentials are junk: no hash is spent on them. */
 const maxCredentialLength = 16_384;
 
@@ -52,8 +68,8 @@ const maxCredentialLength = 16_384;
  * let anybody in.
  */
 export function createAccess(options: AccessOptions, log: Logger = silentLog): AccessControl {
-  const { enabled, api_keys_file, api_key, trustedProxies = [], stored, tokens, findByCertificate } = options;
-  if (!enabled) return { enabled, authenticate: () => anonymous, close() {} };
+  const { enabled, api_keys_file, api_key, trustedProxies = [], hostNames = [], stored, tokens, findByCertificate } = options;
+  if (!enabled) return { enabled, authenticate: (_, peer) => admitNeighbour(peer, hostNames), close() {} };
   const own = new Map<string, Principal>();
   if (api_key !== undefined) {
     const digest = sha256OfKey(api_key.reveal());

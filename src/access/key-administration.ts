@@ -100,10 +100,11 @@ export class KeyAdministration {
     return { ...issued, replaced };
   }
 
-  /** Revoking again changes nothing. Throws GatewayError: not_found, etag_mismatch. */
-  async revoke(tenant: string, id: string, etag?: string): Promise<ApiKeyRecord> {
+  /** Revoking again changes nothing. Throws GatewayError: not_found, etag_mismatch, forbidden (a key that has more than `maker`). */
+  async revoke(tenant: string, id: string, maker: Principal | typeof installer, etag?: string): Promise<ApiKeyRecord> {
     const record = await this.get(tenant, id);
     if (record.revokedAt !== undefined) return record;
+    refuseMore(record, maker);
     return this.#tell(await this.#options.keys.update(tenant, id, { revokedAt: this.#options.clock.wall() }, etag));
   }
 
@@ -167,7 +168,7 @@ export class KeyAdministration {
   }
 }
 
-/** Nobody gives away, or takes in hand, what they do not have: a role above their own, a scope, a model, an endpoint. */
+/** Nobody gives away, or takes in hand, what they do not have: a role above their own, a scope, a model, an endpoint, an app. */
 function refuseMore(facts: KeyFacts, maker: Principal | typeof installer): void {
   if (maker === installer) return;
   const { roles, scopes } = readGrants(facts);
@@ -175,6 +176,7 @@ function refuseMore(facts: KeyFacts, maker: Principal | typeof installer): void 
   for (const scope of scopes) if (!holdsScope(maker.scopes, scope)) refuseGift("scopes", scope);
   if (maker.models.length > 0 && !isWithin(facts.models, maker.models)) refuseGift("models", "a model");
   if (maker.endpoints.length > 0 && !isWithin(facts.endpoints, maker.endpoints)) refuseGift("endpoints", "an endpoint");
+  if (maker.app !== "" && facts.app !== maker.app) refuseGift("app", "another app");
 }
 
 function isWithin(list: readonly string[], allowed: readonly string[]): boolean {

@@ -41,6 +41,8 @@ export interface AuthSettings {
 export interface OpenAccessOptions {
   readonly auth: AuthSettings;
   readonly trustedProxies: readonly string[];
+  /** As AccessOptions has it. */
+  readonly hostNames: readonly string[];
   /** Where the pepper is made where none is configured. */
   readonly dataDir: string;
   readonly stores: Pick<Stores, "engine" | "keys" | "tenants" | "projects">;
@@ -64,11 +66,11 @@ const firstKeyId = "firstadmin00";
 
 /** Throws KeyFileError and StartError. A store that is away does not stop the start. */
 export async function openAccess(options: OpenAccessOptions): Promise<OpenedAccess> {
-  const { auth, trustedProxies, dataDir, stores, clock, log } = options;
+  const { auth, trustedProxies, hostNames, dataDir, stores, clock, log } = options;
   const pepper = once(() => openPepper(auth.pepper, dataDir));
   if (!auth.enabled) {
     const administration = new KeyAdministration({ keys: stores.keys, pepper, clock });
-    return { access: createAccess(auth), administration, firstKey: undefined, forgetTenant() {}, close: async () => {} };
+    return { access: createAccess({ ...auth, hostNames }), administration, firstKey: undefined, forgetTenant() {}, close: async () => {} };
   }
   const changes = new KeyChanges({ keys: stores.keys, log });
   const stored = new StoredKeys({ ...stores, pepper, changes, clock, log });

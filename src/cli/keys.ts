@@ -109,7 +109,7 @@ as long as only one key begins so.\n${place}`,
       if (text === undefined) throw new UsageError("name the key: keys revoke ID", "keys revoke");
       const tenant = tenantOf(input);
       const { id } = await findOne(stores.keys, tenant, text);
-      await administration.revoke(tenant, id);
+      await administration.revoke(tenant, id, undefined);
       await note("keys.revoke", id);
       terminal.write(`revoked the key ${id}\n`);
     }),

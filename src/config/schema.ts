@@ -55,6 +55,12 @@ const server = z.strictObject({
     .array(addressRange)
     .default([])
     .describe("Addresses and ranges of proxies whose X-Forwarded-For says who calls; nobody else's does"),
+  host_names: z
+    .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, "is no host name; write it in lower case, without a port"))
+    .default([])
+    .describe(
+      "Names besides localhost by which this machine is called where auth is off, as a proxy on it may do; web pages of other names are refused",
+    ),
   workers: workerCount
     .prefault(1)
     .describe("Processes that serve, behind the same ports: a number, or auto for one per core. More than one share limits and records"),

@@ -48,9 +48,14 @@ export function requireEndpoint({ id, endpoints }: Principal, names: readonly st
   throw new GatewayError("forbidden", `the key ${id} may not call ${names[0] ?? "this"}`);
 }
 
-/** Whether a caller sees and administers all tenants: admins and auditors of the tenant that runs the gateway. */
+/** Whether a caller sees all tenants: admins and auditors of the tenant that runs the gateway. */
 export function seesAllTenants({ tenant, roles }: Principal): boolean {
   return tenant === defaultTenant && (roles.has("admin") || roles.has("auditor"));
+}
+
+/** Whether a caller may change other tenants than their own: auditors only look. */
+export function changesAllTenants({ tenant, roles }: Principal): boolean {
+  return tenant === defaultTenant && roles.has("admin");
 }
 
 /** What the caller named, and what it became. */

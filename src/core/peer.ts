@@ -65,6 +65,18 @@ export function isLoopbackAddress(address: string): boolean {
   return address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
 }
 
+/** Suffixes that no public name has (RFC 6761, RFC 6762, and ICANN's reservation of 2024). */
+const privateSuffix = /\.(?:localhost|local|internal)$/;
+
+/**
+ * Whether a Host header names this machine by a name that nobody else can own: an address, a name without a dot, or one that
+ * the public name system does not have. A web page that lets its own name point here shows that name.
+ */
+export function isOwnName(host: string, names: readonly string[] = []): boolean {
+  const name = host.replace(/:\d+$/, "").toLowerCase();
+  return name.startsWith("[") || isIP(name) !== 0 || !name.includes(".") || privateSuffix.test(name) || names.includes(name);
+}
+
 interface VerifiedSocket {
   readonly authorized: boolean;
   getPeerCertificate(): { readonly subjectaltname?: string };

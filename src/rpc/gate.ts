@@ -22,25 +22,39 @@ type RequestGate = NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>[
 /** Told of callers who are known and may not do this, before the refusal leaves. */
 export type OnForbidden = (principal: Principal, error: GatewayError, context: HandlerContext) => Promise<void>;
 
+/** The caller, who may make this call now; `onCaller` is told who it is before that is judged. Throws GatewayError. */
+export type Judge = (
+  context: Pick<HandlerContext, "requestHeader" | "requestMethod" | "values">,
+  onCaller?: (principal: Principal) => void,
+) => Promise<Principal>;
+
 /** Throws at once where the method does not say who may call it. */
-export function createGate(access: Access, method: DescMethod, plane: Plane, onForbidden?: OnForbidden, metrics?: Metrics): RequestGate {
+export function createJudge(access: Access, method: DescMethod, plane: Plane): Judge {
   const rule = readAuthRule(method, plane);
   const path = `/${method.parent.typeName}/${method.name}`;
+  return async ({ requestHeader, requestMethod, values }, onCaller) => {
+    const peer = values.get(peerKey);
+    const principal = await access.authenticate(
+      readCredential((name) => requestHeader.get(name)),
+      peer,
+    );
+    onCaller?.(principal);
+    if (plane === "admin" && principal.kind === "anonymous") refuseStrangers(peer);
+    // A procedure is one thing, by whichever HTTP method it is called.
+    requireEndpoint(principal, [`POST ${path}`, `${requestMethod} ${path}`]);
+    requireRule(principal, rule);
+    return principal;
+  };
+}
+
+/** Throws at once where the method does not say who may call it. */
+export function createGate(access: Access, method: DescMethod, plane: Plane, onForbidden?: OnForbidden, metrics?: Metrics): RequestGate {
+  const judge = createJudge(access, method, plane);
   return async (context) => {
-    const { requestHeader, requestMethod, values } = context;
+    const { requestHeader, values } = context;
     let caller: Principal | undefined;
     try {
-      const peer = values.get(peerKey);
-      const principal = await access.authenticate(
-        readCredential((name) => requestHeader.get(name)),
-        peer,
-      );
-      caller = principal;
-      if (plane === "admin" && principal.kind === "anonymous") refuseStrangers(peer);
-      // A procedure is one thing, by whichever HTTP method it is called.
-      requireEndpoint(principal, [`POST ${path}`, `${requestMethod} ${path}`]);
-      requireRule(principal, rule);
-      values.set(principalKey, principal);
+      values.set(principalKey, await judge(context, (principal) => (caller = principal)));
     } catch (thrown) {
       const error = GatewayError.from(thrown);
       metrics?.refused(error);

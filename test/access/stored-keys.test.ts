@@ -139,7 +139,7 @@ describe("revocation", () => {
     const { make, ask, administration } = await openKeyScene();
     const { id, key } = await make();
     await ask(key);
-    await administration.revoke("default", id);
+    await administration.revoke("default", id, undefined);
     expect(await ask(key)).toBe("unauthenticated");
   });
 
@@ -148,7 +148,7 @@ describe("revocation", () => {
     const { id, key } = await make();
     await changes.look();
     await ask(key);
-    await administration.revoke("default", id);
+    await administration.revoke("default", id, undefined);
     expect(await ask(key)).toHaveProperty("id");
     await changes.look();
     expect(await ask(key)).toBe("unauthenticated");

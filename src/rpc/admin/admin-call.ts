@@ -1,6 +1,6 @@
 /** One call of an admin service, as the service sees it. */
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
-import { seesAllTenants } from "../../core/access.ts";
+import { changesAllTenants, seesAllTenants } from "../../core/access.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { Principal } from "../../core/principal.ts";
 
@@ -20,11 +20,14 @@ export class AdminCall {
   readonly principal: Principal;
   /** The gateway's own id of this request. */
   readonly requestId: string;
+  readonly #reads: boolean;
   #subject: AuditSubject | undefined;
 
-  constructor(principal: Principal, requestId: string) {
+  /** `reads`: the call changes nothing. */
+  constructor(principal: Principal, requestId: string, reads = false) {
     this.principal = principal;
     this.requestId = requestId;
+    this.#reads = reads;
   }
 
   get subject(): AuditSubject | undefined {
@@ -33,12 +36,12 @@ export class AdminCall {
 
   /**
    * The tenant that a request means: the caller's where it names none. Throws not_found for another one, whether it is
-   * there or not, unless the caller sees all tenants.
+   * there or not, unless the caller sees all tenants, or changes them where the call does.
    */
   tenant(named: string): string {
     const { principal } = this;
     if (named === "" || named === principal.tenant) return principal.tenant;
-    if (seesAllTenants(principal)) return named;
+    if (this.#reads ? seesAllTenants(principal) : changesAllTenants(principal)) return named;
     throw new GatewayError("not_found", `there is no tenant "${named.slice(0, 64)}"`, {
       fields: [{ field: "tenant", description: "names no tenant that the caller may see; leave it out for the caller's own" }],
     });

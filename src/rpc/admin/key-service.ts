@@ -81,7 +81,7 @@ export function createKeyService({ administration, keys, tenants }: KeyServiceOp
       const call = adminCallOf(context);
       const tenant = call.tenant(named);
       call.about({ kind: "key", id, tenant });
-      return { key: writeKey(await administration.revoke(tenant, id, etag || undefined)) };
+      return { key: writeKey(await administration.revoke(tenant, id, call.principal, etag || undefined)) };
     },
 
     async importKeys({ tenant: named, keys: imported }, context) {

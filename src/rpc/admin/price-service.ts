@@ -9,7 +9,7 @@ import {
   type PriceTier,
   PriceTierSchema,
 } from "../../../gen/dragoman/admin/v1/price_service_pb.ts";
-import { seesAllTenants } from "../../core/access.ts";
+import { changesAllTenants } from "../../core/access.ts";
 import type { Clock } from "../../core/clock.ts";
 import { GatewayError, invalidField } from "../../core/error.ts";
 import { ulid } from "../../core/id.ts";
@@ -177,7 +177,7 @@ function whose(tenant: string): { tenant?: string } {
 
 /** Nobody sets what they are charged. */
 function requireOperator({ principal }: AdminCall): void {
-  if (!seesAllTenants(principal)) throw new GatewayError("forbidden", 'prices are set by admins of the tenant "default"');
+  if (!changesAllTenants(principal)) throw new GatewayError("forbidden", 'prices are set by admins of the tenant "default"');
 }
 
 function required(price: Price | undefined): Price {

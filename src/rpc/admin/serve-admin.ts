@@ -12,13 +12,14 @@ import type { Logger } from "../../core/log.ts";
 import type { Principal } from "../../core/principal.ts";
 import { type CallIds, idsWithoutCall, writeIds } from "../call-ids.ts";
 import { toConnectError } from "../connect-error.ts";
-import { createGate, peerKey, principalOf } from "../gate.ts";
+import { createGate, createJudge, type Judge, peerKey, principalOf } from "../gate.ts";
 import { strictJson } from "../json-decoder.ts";
 import { createRequestValidator, type ValidateRequest } from "../request-validator.ts";
 import type { RpcLimits } from "../rpc-limits.ts";
 import { AdminCall, adminCallKey } from "./admin-call.ts";
 import type { AdminService } from "./admin-service.ts";
-import { AuditTrail } from "./audit-trail.ts";
+import { AuditTrail, changes } from "./audit-trail.ts";
+import { endWithAccess } from "./end-with-access.ts";
 
 export interface AdminOptions {
   readonly services: readonly AdminService[];
@@ -45,11 +46,11 @@ export function serveAdmin(router: ConnectRouter, options: AdminOptions, { limit
     for (const method of service.methods) {
       const run = implementation[method.localName];
       if (typeof run !== "function") throw new Error(`${service.typeName}.${method.name} is not implemented`);
-      router.rpc(method, wrap(frame, method, run.bind(implementation)), {
+      router.rpc(method, wrap(frame, method, run.bind(implementation), createJudge(access, method, "admin")), {
         readMaxBytes: limits.controlMessageBytes,
         jsonOptions: strictJson(method.input, limits.json),
         requestGate: createGate(access, method, "admin", async (principal, error, context) => {
-          const { call } = beginAs(principal, context);
+          const { call } = beginAs(principal, method, context);
           await frame.trail.note(method, call, context.values.get(peerKey).address, error);
         }),
       });
@@ -57,12 +58,12 @@ export function serveAdmin(router: ConnectRouter, options: AdminOptions, { limit
   }
 }
 
-function wrap(frame: Frame, method: DescMethod, run: unknown): MethodImpl<DescMethod> {
+function wrap(frame: Frame, method: DescMethod, run: unknown, judge: Judge): MethodImpl<DescMethod> {
   switch (method.methodKind) {
     case "unary":
       return answerOnce(frame, method, run as Unary) as MethodImpl<DescMethod>;
     case "server_streaming":
-      return answerStream(frame, method, run as Streaming) as MethodImpl<DescMethod>;
+      return answerStream(frame, method, run as Streaming, judge) as MethodImpl<DescMethod>;
     default:
       throw new Error(`${method.parent.typeName}.${method.name} streams requests; admin procedures take one message`);
   }
@@ -70,7 +71,7 @@ function wrap(frame: Frame, method: DescMethod, run: unknown): MethodImpl<DescMe
 
 function answerOnce(frame: Frame, method: DescMethod, run: Unary) {
   return async (request: Message, context: HandlerContext): Promise<Message> => {
-    const begun = begin(context);
+    const begun = begin(method, context);
     try {
       frame.validate(method.input, request);
       const response = await run(request, context);
@@ -83,14 +84,14 @@ function answerOnce(frame: Frame, method: DescMethod, run: Unary) {
   };
 }
 
-function answerStream(frame: Frame, method: DescMethod, run: Streaming) {
+function answerStream(frame: Frame, method: DescMethod, run: Streaming, judge: Judge) {
   return async function* (request: Message, context: HandlerContext): AsyncGenerator<Message> {
-    const begun = begin(context);
+    const begun = begin(method, context);
     // Headers leave with the first message, so they are set before it.
     writeIds(context.responseHeader, begun.ids);
     try {
       frame.validate(method.input, request);
-      yield* run(request, context);
+      yield* endWithAccess(judge, context, (watched) => run(request, watched));
       await note(frame, method, begun, context);
     } catch (thrown) {
       throw await fail(frame, method, begun, context, thrown);
@@ -103,13 +104,13 @@ interface Begun {
   readonly ids: CallIds;
 }
 
-function begin(context: HandlerContext): Begun {
-  return beginAs(principalOf(context), context);
+function begin(method: DescMethod, context: HandlerContext): Begun {
+  return beginAs(principalOf(context), method, context);
 }
 
-function beginAs(principal: Principal, context: HandlerContext): Begun {
+function beginAs(principal: Principal, method: DescMethod, context: HandlerContext): Begun {
   const ids = idsWithoutCall(context.requestHeader.get("x-request-id"));
-  const call = new AdminCall(principal, ids.requestId);
+  const call = new AdminCall(principal, ids.requestId, !changes(method));
   context.values.set(adminCallKey, call);
   return { call, ids };
 }

@@ -8,7 +8,7 @@ import {
   TenantSchema,
   type TenantService,
 } from "../../../gen/dragoman/admin/v1/tenant_service_pb.ts";
-import { seesAllTenants } from "../../core/access.ts";
+import { changesAllTenants, seesAllTenants } from "../../core/access.ts";
 import { GatewayError, invalidField } from "../../core/error.ts";
 import { isJsonObject, parseJson } from "../../core/json.ts";
 import { defaultProject, defaultTenant } from "../../core/principal.ts";
@@ -33,7 +33,7 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       const call = adminCallOf(context);
       const { id, name, timeZone, settingsJson } = required(tenant, "tenant");
       call.about({ kind: "tenant", id });
-      if (!seesAllTenants(call.principal)) throw new GatewayError("forbidden", 'tenants are made by admins of the tenant "default"');
+      if (!changesAllTenants(call.principal)) throw new GatewayError("forbidden", 'tenants are made by admins of the tenant "default"');
       const facts = { name, enabled: true, ...readZone(timeZone), ...readSettings(settingsJson, "tenant.settings_json") };
       const record = await tenants.create(id, facts);
       await projects.create(id, defaultProject, { name: "", enabled: true, settingsJson: emptySettings });
