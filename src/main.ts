@@ -7,6 +7,9 @@ if (major < 22 || (major === 22 && minor < 19)) {
 }
 // Dynamic on purpose: a static import would be loaded before the check.
 const { run } = await import("./cli/run.ts");
-process.exit(await run(process.argv.slice(2)));
+const exitCode = await run(process.argv.slice(2));
+// What a slow reader of a pipe has not taken yet would be lost with the process.
+if (process.stdout.writableLength > 0) await new Promise((resolve) => process.stdout.write("", resolve));
+process.exit(exitCode);
 
 export {};

@@ -55,6 +55,17 @@ test("wrong arguments go to stderr with exit code 64", async () => {
   expect(error()).toContain('did you mean "--port"?');
 });
 
+test("a slow reader of a pipe gets all of a long answer", async () => {
+  const pipe = spawn("sh", ["-c", '"$0" "$1" config schema | (sleep 1; wc -c)', process.execPath, main], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.push(pipe);
+  let counted = "";
+  for await (const part of pipe.stdout) counted += part;
+  // More than a pipe holds.
+  expect(Number(counted)).toBeGreaterThan(70_000);
+});
+
 describe("serve", () => {
   test("beyond loopback without auth does not start: exit code 78 and why", async () => {
     const { ended, out, error } = start(["serve"], { ...quiet, HOST: "0.0.0.0", PORT: "0" });
