@@ -6,6 +6,7 @@ import { join } from "node:path";
 export interface GatewayProcess {
   /** Data port. */
   readonly url: string;
+  readonly adminUrl: string;
   /** Ends at once, as a power button would: nothing of the program runs any more. */
   kill(): Promise<void>;
   /** SIGTERM; gives the exit code. */
@@ -15,8 +16,8 @@ export interface GatewayProcess {
 const startMs = 60_000;
 
 /** Rejects with what the program wrote where it does not start. Nothing of this process's keys reaches it. */
-export async function startGatewayProcess(config: string): Promise<GatewayProcess> {
-  const child = spawn(process.execPath, ["src/main.ts", "serve", "--config", config], {
+export async function startGatewayProcess(config: string, words: readonly string[] = []): Promise<GatewayProcess> {
+  const child = spawn(process.execPath, ["src/main.ts", "serve", "--config", config, ...words], {
     cwd: join(import.meta.dirname, "../.."),
     env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", NO_COLOR: "1" },
   });
@@ -37,9 +38,10 @@ export async function startGatewayProcess(config: string): Promise<GatewayProces
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  const [url = ""] = out.match(/http:\/\/127\.0\.0\.1:\d+/) ?? [];
+  const [url = "", adminUrl = ""] = out.match(/http:\/\/127\.0\.0\.1:\d+/g) ?? [];
   return {
     url,
+    adminUrl,
     async kill() {
       child.kill("SIGKILL");
       await ended(child);

@@ -6,12 +6,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { abortsRun } from "./aborts.ts";
 import type { EnduranceRun } from "./endurance-run.ts";
 import { isolationRun } from "./isolation.ts";
 import { killRuns } from "./kill-runs.ts";
+import { limitsRun } from "./limits.ts";
 import { recoverRun } from "./recover.ts";
 
-const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, isolationRun];
+const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, isolationRun, limitsRun, abortsRun];
 
 const results = join(import.meta.dirname, "RESULTS.md");
 const options = Object.fromEntries(runs.flatMap((run) => Object.keys(run.options)).map((name) => [name, { type: "string" } as const]));
