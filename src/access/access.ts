@@ -14,6 +14,7 @@ import { exitCodes } from "../core/start-error.ts";
 import { clientAddress, createAddressList } from "./address-list.ts";
 import type { FindByCertificate } from "./certificates.ts";
 import { KeyFileError, principalOf, readKeyFile, sha256OfKey } from "./key-file.ts";
+import type { OpenTenants } from "./open-tenants.ts";
 import type { StoredKeys } from "./stored-keys.ts";
 import { looksLikeToken, type Tokens } from "./tokens.ts";
 import { unauthenticated } from "./unauthenticated.ts";
@@ -32,6 +33,8 @@ export interface AccessOptions {
   readonly stored?: Pick<StoredKeys, "authenticate"> | undefined;
   readonly tokens?: Pick<Tokens, "authenticate"> | undefined;
   readonly findByCertificate?: FindByCertificate | undefined;
+  /** Asked about the tenants of tokens and certificates. */
+  readonly openTenants?: Pick<OpenTenants, "admit"> | undefined;
 }
 
 export interface AccessControl extends Access {
@@ -68,7 +71,7 @@ const maxCredentialLength = 16_384;
  * let anybody in.
  */
 export function createAccess(options: AccessOptions, log: Logger = silentLog): AccessControl {
-  const { enabled, api_keys_file, api_key, trustedProxies = [], hostNames = [], stored, tokens, findByCertificate } = options;
+  const { enabled, api_keys_file, api_key, trustedProxies = [], hostNames = [], stored, tokens, findByCertificate, openTenants } = options;
   if (!enabled) return { enabled, authenticate: (_, peer) => admitNeighbour(peer, hostNames), close() {} };
   const own = new Map<string, Principal>();
   if (api_key !== undefined) {
@@ -86,14 +89,18 @@ export function createAccess(options: AccessOptions, log: Logger = silentLog): A
       if (credential === undefined || credential === "") {
         const found = findByCertificate?.(peer.certificateNames);
         if (found === undefined) throw unauthenticated();
-        return found;
+        return openTenants?.admit(found) ?? found;
       }
       if (credential.length > maxCredentialLength) throw unauthenticated();
       // Only digests are compared, by look-up: how long that takes says nothing about a key.
       const digest = sha256OfKey(credential);
       const principal = own.get(digest) ?? keys.get(digest);
       if (principal !== undefined) return principal;
-      if (tokens !== undefined && looksLikeToken(credential)) return tokens.authenticate(credential);
+      if (tokens !== undefined && looksLikeToken(credential)) {
+        const named = tokens.authenticate(credential);
+        if (openTenants === undefined) return named;
+        return named instanceof Promise ? named.then((bearer) => openTenants.admit(bearer)) : openTenants.admit(named);
+      }
       if (stored === undefined || !mayBeKey(credential)) throw unauthenticated();
       return stored.authenticate(credential, digest, () => clientAddress(peer, proxies));
     },

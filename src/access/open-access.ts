@@ -12,6 +12,7 @@ import { type CertificateGrant, createCertificateMap } from "./certificates.ts";
 import { type FetchJson, Jwks } from "./jwks.ts";
 import { installer, KeyAdministration, plainKey } from "./key-administration.ts";
 import { KeyChanges } from "./key-changes.ts";
+import { OpenTenants } from "./open-tenants.ts";
 import { openPepper, type Pepper } from "./pepper.ts";
 import { StoredKeys } from "./stored-keys.ts";
 import { Tokens } from "./tokens.ts";
@@ -74,6 +75,7 @@ export async function openAccess(options: OpenAccessOptions): Promise<OpenedAcce
   }
   const changes = new KeyChanges({ keys: stores.keys, log });
   const stored = new StoredKeys({ ...stores, pepper, changes, clock, log });
+  const openTenants = new OpenTenants({ ...stores, clock });
   const administration = new KeyAdministration({ keys: stores.keys, pepper, clock, changes });
   const access = createAccess(
     {
@@ -83,6 +85,7 @@ export async function openAccess(options: OpenAccessOptions): Promise<OpenedAcce
       trustedProxies,
       stored,
       tokens: createTokens(options),
+      openTenants,
       findByCertificate: Object.keys(auth.mtls).length === 0 ? undefined : createCertificateMap(auth.mtls),
     },
     log,
@@ -94,7 +97,10 @@ export async function openAccess(options: OpenAccessOptions): Promise<OpenedAcce
     access,
     administration,
     firstKey,
-    forgetTenant: (tenant) => stored.forgetTenant(tenant),
+    forgetTenant(tenant) {
+      stored.forgetTenant(tenant);
+      openTenants.forget(tenant);
+    },
     async close() {
       access.close();
       await changes.close();

@@ -313,6 +313,9 @@ const priceData = z.strictObject({
 
 const idempotency = z.strictObject({
   keep_seconds: seconds(1, 2_592_000).default(86_400).describe("How long a call with an idempotency key can be repeated"),
+  max_bytes: count(65_536, 1_099_511_627_776)
+    .default(268_435_456)
+    .describe("Most bytes of kept answers together; of the oldest beyond it only the key stays, so that a repeat is refused"),
   max_answer_bytes: count(0, 67_108_864).default(1_048_576).describe("Largest answer that is kept; a longer one cannot be repeated"),
 });
 

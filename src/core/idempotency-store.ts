@@ -9,7 +9,7 @@ export interface IdempotencyId {
 /** What a finished call answers again. */
 export interface StoredReply {
   readonly httpStatus: number;
-  /** JSON text of whatever the surface needs beside the body: headers, kind of reply, usage. */
+  /** JSON text of whatever the surface needs beside the body: headers, kind of reply, usage. Empty where the store gave the answer up. */
   readonly metaJson: string;
   /** Empty where the call's answer is too large to repeat; `metaJson` says so. */
   readonly body: Uint8Array;

@@ -195,6 +195,10 @@ async function begin<Desc extends DescMessage>(
 }
 
 function readReply({ metaJson, body }: StoredReply): Uint8Array {
+  if (metaJson === "") {
+    const message = "the call with this idempotency key is over, but its answer is kept no longer; a new key runs it again";
+    throw new GatewayError("not_replayable", message, { headers: { "idempotent-replayed": "true" } });
+  }
   const meta = JSON.parse(metaJson) as Meta;
   if (meta.kind === "answer") return body;
   const headers = { "idempotent-replayed": "true" };

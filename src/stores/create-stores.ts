@@ -25,6 +25,8 @@ export interface StoresOptions extends DatabasePlace {
   /** Whether PostgreSQL's schema is brought up to date as SQLite's always is. */
   readonly migrateOnStart: boolean;
   readonly responses: { readonly maxBytes: number; readonly ttlMs: number };
+  /** Most bytes of answers that are kept for repeats; absent: no bound. */
+  readonly idempotency?: { readonly maxBytes: number } | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -65,7 +67,7 @@ export async function createStores(options: StoresOptions): Promise<Stores> {
     sessions: createSessionStore(database),
     callerAgents: createCallerAgentStore(database, clock),
     audit: createAuditStore(database),
-    idempotency: createIdempotencyStore(database),
+    idempotency: createIdempotencyStore(database, options.idempotency?.maxBytes),
     // In memory without a detour over a thread.
     responses:
       engine === "memory"

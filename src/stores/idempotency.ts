@@ -1,14 +1,22 @@
 import { randomUUID } from "node:crypto";
 import type { IdempotencyAttempt, IdempotencyId, IdempotencyState, IdempotencyStore } from "../core/idempotency-store.ts";
-import { allTenants, type Database, type SqlValue, storeAway } from "./database.ts";
-import { readBytes, readNumber, readText } from "./read-value.ts";
+import { allTenants, type Database, type SqlValue, type Statement, storeAway } from "./database.ts";
+import { readBytes, readNumber, readSum, readText } from "./read-value.ts";
 
 /** The record may go between two looks at it; then the key is free. */
 const maxLooks = 3;
 
 const noBody = new Uint8Array(0);
 
-export function createIdempotencyStore(database: Database): IdempotencyStore {
+/** Part of the bound that may be written before the store is looked over. */
+const slack = 16;
+/** Rows of one step. */
+const stepRows = 100;
+
+/** `maxBytes` bounds the bodies together, to within a sixteenth: the oldest give theirs up and keep their key. */
+export function createIdempotencyStore(database: Database, maxBytes = Number.POSITIVE_INFINITY): IdempotencyStore {
+  let written = 0;
+
   return {
     async begin(tenant, id, attempt) {
       for (let look = 0; look < maxLooks; look++) {
@@ -21,12 +29,17 @@ export function createIdempotencyStore(database: Database): IdempotencyStore {
       throw storeAway(new Error("an idempotency record came and went"));
     },
 
-    finish: (tenant, id, token, { httpStatus, metaJson, body }) =>
-      changeOwn(tenant, id, token, "UPDATE idempotency SET state = 'finished', http_status = ?, meta = ?, body = ?", [
-        httpStatus,
-        metaJson,
-        body,
-      ]),
+    async finish(tenant, id, token, { httpStatus, metaJson, body }) {
+      const change = "UPDATE idempotency SET state = 'finished', http_status = ?, meta = ?, body = ?";
+      const isOwn = await changeOwn(tenant, id, token, change, [httpStatus, metaJson, body]);
+      written += body.length;
+      if (written > maxBytes / slack) {
+        written = 0;
+        // Where that fails it is tried again with the answers to come; this one is kept.
+        await giveUpOldest().catch(() => {});
+      }
+      return isOwn;
+    },
 
     renew: (tenant, id, token, runsUntil) => changeOwn(tenant, id, token, "UPDATE idempotency SET runs_until = ?", [Math.round(runsUntil)]),
 
@@ -38,6 +51,27 @@ export function createIdempotencyStore(database: Database): IdempotencyStore {
       return outcome?.changed ?? 0;
     },
   };
+
+  async function giveUpOldest(): Promise<void> {
+    const [sum] = await database.rows(allTenants, "SELECT sum(octet_length(body)) AS bytes FROM idempotency");
+    let bytes = sum === undefined ? 0n : readSum(sum, "bytes");
+    while (bytes > BigInt(maxBytes)) {
+      const sql = `SELECT tenant, scope, client_key, octet_length(body) AS bytes FROM idempotency
+        WHERE octet_length(body) > 0 ORDER BY kept_until, tenant, scope, client_key LIMIT ?`;
+      const oldest = await database.rows(allTenants, sql, [stepRows]);
+      const gone: Statement[] = [];
+      for (const row of oldest) {
+        if (bytes <= BigInt(maxBytes)) break;
+        bytes -= readSum(row, "bytes");
+        gone.push({
+          sql: "UPDATE idempotency SET meta = '', body = ? WHERE tenant = ? AND scope = ? AND client_key = ? AND state = 'finished'",
+          values: [noBody, readText(row, "tenant"), readText(row, "scope"), readText(row, "client_key")],
+        });
+      }
+      if (gone.length === 0) return;
+      await database.write(allTenants, gone);
+    }
+  }
 
   async function readState(
     tenant: string,

@@ -38,6 +38,12 @@ export async function pruneRequestLog(
       bytes -= step.bytes;
     }
   }
+  // Their ids are the clients' own words: there must not be more of them than records.
+  if (removed.records > 0) {
+    const oldest = `SELECT min(created_at) FROM request_log${of(new Where()).sql}`;
+    const gone = of(new Where()).and(`last_at < (${oldest})`, ...of(new Where()).values);
+    await database.write(scope, [{ sql: `DELETE FROM sessions${gone.sql}`, values: gone.values }]);
+  }
   return removed;
 
   function of(where: Where): Where {

@@ -119,6 +119,19 @@ test("a token of the configured issuer works on every surface, and nothing else 
   expect(await ask(`${app.adminUrl}/dragoman.admin.v1.KeyService/ListKeys`, { authorization: `Bearer ${token}` }, "POST")).toBe(200);
   expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${token.slice(0, -4)}AAAA` })).toBe(401);
   expect(asked).toEqual(["/.well-known/openid-configuration", "/keys"]);
+
+  // A project that is disabled is closed to tokens as it is to keys; this one's own cannot be used to open it again.
+  const update = { project: { id: "default", enabled: false }, updateMask: "enabled" };
+  const body = JSON.stringify(update);
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  await fetch(`${app.adminUrl}/dragoman.admin.v1.TenantService/CreateProject`, {
+    method: "POST",
+    headers,
+    body: '{"project": {"id": "default"}}',
+  });
+  const closed = await fetch(`${app.adminUrl}/dragoman.admin.v1.TenantService/UpdateProject`, { method: "POST", headers, body });
+  expect(closed.status).toBe(200);
+  expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${token}` })).toBe(401);
 });
 
 const hasOpenssl = (() => {

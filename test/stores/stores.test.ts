@@ -393,6 +393,9 @@ describeEngines("stores", (engine) => {
     expect((await stores.requestLog.get("acme", "r10"))?.content?.requestBody).toHaveLength(10_000);
     expect(await stores.requestLog.prune("acme", { maxRecords: 20 })).toEqual({ records: 5, contents: 0 });
     expect(await stores.requestLog.get("acme", "r9")).toBeUndefined();
+    // Ids of sessions are the clients' own words: no more of them stay than records.
+    expect(await stores.sessions.get("acme", "s9")).toBeUndefined();
+    expect(await stores.sessions.get("acme", "s10")).toBeDefined();
     expect(await stores.requestLog.prune("acme", { maxBytes: 1_000_000 })).toEqual({ records: 0, contents: 0 });
     expect((await stores.requestLog.prune("acme", { maxBytes: 0 })).records).toBe(20);
     expect(await stores.requestLog.count("other", {})).toBe(1);
@@ -465,6 +468,24 @@ describeEngines("stores", (engine) => {
     expect(await stores.idempotency.release("acme", id, token)).toBe(false);
     expect(await others.idempotency.begin("acme", id, attempt)).toEqual({ state: "finished", reply });
     expect(await stores.idempotency.begin("acme", id, { ...attempt, now: someTime + 1_000 })).toMatchObject({ state: "new" });
+  });
+
+  test("answers that are kept for repeats have a bound: the oldest go, and their keys stay taken", async () => {
+    const { stores } = await open();
+    const attempt = { bodyHash: "h", now: someTime, runsUntil: someTime + 100 };
+    for (let index = 0; index < 40; index++) {
+      const id = { scope: "s", key: `k${index}` };
+      const state = await stores.idempotency.begin("acme", id, { ...attempt, keptUntil: someTime + 1_000 + index });
+      const token = state.state === "new" ? state.token : "";
+      const reply = { httpStatus: 200, metaJson: "{}", body: new Uint8Array(5_000) };
+      expect(await stores.idempotency.finish("acme", id, token, reply)).toBe(true);
+    }
+    const look = async (key: string) => {
+      const state = await stores.idempotency.begin("acme", { scope: "s", key }, { ...attempt, keptUntil: someTime + 2_000 });
+      return state.state === "finished" ? state.reply : state.state;
+    };
+    expect(await look("k0")).toEqual({ httpStatus: 200, metaJson: "", body: new Uint8Array(0) });
+    expect(await look("k39")).toMatchObject({ metaJson: "{}" });
   });
 
   test("an idempotency key is free again after release, and after its process died", async () => {
