@@ -36,6 +36,8 @@ export interface KeyScene {
   lookUps(): number;
   /** Whether the store fails. */
   away: boolean;
+  /** Whether it does not answer at all. */
+  silent: boolean;
   /** A key of the default tenant, as it is sent. */
   make(facts?: Partial<KeyFacts>): Promise<{ readonly id: string; readonly key: string }>;
   /** The principal, or the reason of the refusal. */
@@ -58,11 +60,12 @@ export async function openKeyScene({ separate = false } = {}): Promise<KeyScene>
   });
   onTestFinished(() => stores.close());
   let lookUps = 0;
-  const scene = { away: false };
+  const scene = { away: false, silent: false };
   const guarded = new Proxy(stores.keys, {
     get(target, name: keyof KeyStore) {
       return (...args: unknown[]) => {
         if (name === "findById" || name === "findBySha256") lookUps++;
+        if (scene.silent) return new Promise(() => undefined);
         if (scene.away) return Promise.reject(new GatewayError("store_unavailable", "away"));
         return (target[name] as (...args: unknown[]) => unknown).apply(target, args);
       };

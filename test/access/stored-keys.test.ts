@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { installer, plainKey } from "../../src/access/key-administration.ts";
 import { sha256OfKey } from "../../src/access/key-file.ts";
 import { makeKeyParts, writeKey } from "../../src/access/key-format.ts";
+import { keyCacheLimits } from "../../src/access/stored-keys.ts";
 import type { Principal } from "../../src/core/principal.ts";
 import { openKeyScene } from "./scene.ts";
 
@@ -240,5 +241,18 @@ describe("while the store is away", () => {
     const before = scene.lookUps();
     for (let turn = 0; turn < 100; turn++) await scene.ask(key);
     expect(scene.lookUps() - before).toBe(1);
+  });
+
+  test("one call waits for a store that does not answer, the next ones do not", async () => {
+    const scene = await openKeyScene();
+    const { key } = await scene.make();
+    await scene.ask(key);
+    scene.silent = true;
+    scene.clock.time += 60_000;
+    const begin = performance.now();
+    expect(await scene.ask(key)).toHaveProperty("id");
+    expect(performance.now() - begin).toBeGreaterThan(keyCacheLimits.patienceMs - 50);
+    const again = scene.stored.authenticate(key, sha256OfKey(key), () => "192.0.2.1");
+    expect(again, "at once, so it is no promise").toHaveProperty("id");
   });
 });

@@ -78,6 +78,30 @@ describeEngines("a database that is away", (engine) => {
       expect(await stores.keys.findById("k1")).toBeDefined();
     }, 30_000);
 
+    test("connections that are cut within statements fail as away, and the next are new", async () => {
+      const place = await engine.newPlace();
+      const database = await openTestDatabase(place);
+      for (let round = 0; round < 3; round++) {
+        const failures = Array.from({ length: 6 }, () =>
+          failureOf(() =>
+            database.transaction("acme", async ({ run }) => {
+              await run("SELECT 1 AS one");
+              await run("SELECT pg_sleep(1) AS slept");
+              return run("SELECT 2 AS two");
+            }),
+          ),
+        );
+        const cut = () =>
+          server()?.administer(
+            place.databaseUrl?.reveal() ?? "",
+            (sql) => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()`,
+          );
+        await expect.poll(async () => ((await cut()) ?? []).length, { timeout: 5_000 }).toBeGreaterThan(0);
+        for (const { error } of await Promise.all(failures)) expect(error).toMatchObject({ reason: "store_unavailable" });
+        expect(await database.rows("acme", "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+      }
+    }, 30_000);
+
     test("a gateway that starts without it finds it later", async () => {
       const place = await engine.newPlace();
       await server()?.stop();
