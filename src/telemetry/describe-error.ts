@@ -16,6 +16,8 @@ export interface DescribedError {
 
 /** More is a body. */
 const maxMessageLength = 1_024;
+/** What is beyond is not looked at: names that clients make up may have megabytes. */
+const maxSearchedLength = 16_384;
 const maxCauses = 5;
 const maxFrames = 8;
 
@@ -38,12 +40,12 @@ export function describeThrown(thrown: unknown, depth = 0): DescribedError {
 
 /** Addresses in the text lose what stands after `?` and before `@`: both may hold credentials. */
 export function withoutQueries(text: string): string {
-  return text.replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)(?:[^\s/?#@"'<>]*@)?([^\s?#"'<>]*)(?:[?#][^\s"'<>]*)?/gi, "$1$2");
+  return text.replaceAll(/\b([a-z][a-z0-9+.-]{0,30}:\/\/)(?:[^\s/?#@"'<>]*@)?([^\s?#"'<>]*)(?:[?#][^\s"'<>]*)?/gi, "$1$2");
 }
 
 /** Text without queries and without what looks like a credential, cut to a length that is no body. */
 export function safeText(text: string): string {
-  const clean = redact(withoutQueries(text));
+  const clean = redact(withoutQueries(text.slice(0, maxSearchedLength)));
   return clean.length > maxMessageLength ? `${clean.slice(0, maxMessageLength)}...` : clean;
 }
 
