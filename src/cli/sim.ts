@@ -22,8 +22,10 @@ It keeps its own bill of what it served.`,
     const running = await startSim(options).catch((error: unknown) => {
       throw explain(error, options) ?? error;
     });
+    // Before it says that it runs: who reads that may send the signal at once.
+    const stopped = waitForSignal({ stop: () => running.close(), log: silentLog });
     write(`simulated upstream on ${running.url}, gRPC on ${running.grpcUrl}\n`);
-    await waitForSignal({ stop: () => running.close(), log: silentLog });
+    await stopped;
     return exitCodes.ok;
   },
 };
