@@ -95,7 +95,12 @@ export function createOperations(options: PipelineOptions): Pipeline {
     attemptGenerate({ ...options, drains }),
   );
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
-    [observeReply(options), idempotentEmbed(options.idempotency), admitReply(admission, "embed"), ...(limits === undefined ? [] : [limitEmbed(limits)])],
+    [
+      observeReply(options),
+      idempotentEmbed(options.idempotency),
+      admitReply(admission, "embed"),
+      ...(limits === undefined ? [] : [limitEmbed(limits)]),
+    ],
     attemptEmbed(options),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
