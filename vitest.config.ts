@@ -9,12 +9,21 @@ const alone = [
   "test/story/relay-memory.test.ts",
 ];
 
+/** They start databases, programs or a model, or cut every fixture at every byte: seconds each, too long for `npm run check`. */
+const slow = [
+  "test/cli/{keys,ledger,main,migrate,records}.test.ts",
+  "test/codecs/cut-everywhere.test.ts",
+  "test/providers/local-embeddings.test.ts",
+  "test/stores/{away,isolation,migrations,stores}.test.ts",
+];
+
 /** Many tests wait for sockets and timers: three share two cores well. */
 const maxWorkers = 3;
 
 /**
- * `unit` is quick and part of `npm run check`; `matrix` tries every dialect against every format; `story` runs the whole
- * product over real sockets with real clients; `alone` comes after them, a file at a time.
+ * `unit` is quick and part of `npm run check`; `slow` mirrors src as well, but takes its time; `matrix` tries every dialect
+ * against every format; `story` runs the whole product over real sockets with real clients; `alone` comes after them, a file
+ * at a time.
  */
 export default defineConfig({
   test: {
@@ -24,10 +33,15 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/story/**", "test/matrix/**", "test/bench/**", ...alone],
+          exclude: ["test/story/**", "test/matrix/**", "test/bench/**", ...slow, ...alone],
           testTimeout: 20_000,
           maxWorkers,
+          // To read the modules anew for each of its many small files would take longer than to run them.
+          isolate: false,
         },
+      },
+      {
+        test: { name: "slow", include: slow, testTimeout: 30_000, hookTimeout: 60_000, maxWorkers },
       },
       {
         test: { name: "matrix", include: ["test/matrix/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000, maxWorkers },
