@@ -13,7 +13,9 @@ const alone = [
 const slow = [
   "test/cli/{keys,ledger,main,migrate,records}.test.ts",
   "test/codecs/cut-everywhere.test.ts",
+  "test/limits/redis-state.test.ts",
   "test/providers/local-embeddings.test.ts",
+  "test/rpc/grpc-clients.test.ts",
   "test/stores/{away,isolation,migrations,stores}.test.ts",
 ];
 
