@@ -126,3 +126,20 @@ export function processMetrics(): Registry {
 export function renderMetrics(snapshots: readonly MetricsSnapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate(snapshots.map((snapshot) => [...snapshot])).metrics();
 }
+
+/** Counters and histograms of processes that ended, added up; what is only so while a process lives is left out. */
+export function foldCounters(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+  const together = AggregatorRegistry.aggregate(snapshots.map((snapshot) => snapshot.filter(isCounted)));
+  // Functions do not travel from process to process.
+  return together
+    .getMetricsAsArray()
+    .map((metric) => Object.fromEntries(Object.entries(metric).filter(isPlain)) as unknown as MetricObject);
+}
+
+function isCounted({ type }: MetricObject): boolean {
+  return String(type) === "counter" || String(type) === "histogram";
+}
+
+function isPlain([, value]: [string, unknown]): boolean {
+  return typeof value !== "function";
+}

@@ -158,6 +158,14 @@ export function showStats(snapshots: readonly StatsSnapshot[]): object {
   return together.show(Math.max(0, ...snapshots.map(({ uptimeSeconds }) => uptimeSeconds)));
 }
 
+/** The numbers of processes that ended, added up. What they last saw of providers is no longer so. */
+export function foldStats(snapshots: readonly StatsSnapshot[]): StatsSnapshot {
+  const together = new Stats();
+  for (const snapshot of snapshots) together.add(snapshot);
+  const { providers, ...rest } = together.snapshot(0);
+  return { ...rest, providers: Object.fromEntries(Object.entries(providers).map(([name, stats]) => [name, { ...stats, consecutive: 0 }])) };
+}
+
 function showLatency({ latency, firstContent }: ModelStats): object {
   return {
     count: latency.count,
