@@ -3,6 +3,7 @@
  * synchronous functions, no I/O, no mutation of what they are given.
  */
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { MediaKind } from "./dialect.ts";
 import type { GenerateEvent } from "./event.ts";
 import type { Target } from "./target.ts";
 import type { TranslationReport } from "./translation.ts";
@@ -28,6 +29,8 @@ export interface MessageReader<Chunk> {
 
 export interface MessageCodec<Request, Chunk, Reply> {
   readonly format: string;
+  /** As of an UpstreamCodec. */
+  takesUrl?(url: string, kind: MediaKind, target: Target): boolean;
   /** Throws GatewayError only for what no target could take; losses go into the report. */
   writeRequest(request: GenerateRequest, target: Target): MessageRequest<Request>;
   /** `provider` is the configured name: it marks signatures. `state` is that of the MessageRequest. */

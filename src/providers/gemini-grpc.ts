@@ -25,6 +25,7 @@ export const geminiGrpc: ProviderKind = {
       connection: new GrpcConnection(setup, (failure) => vendorError(failure, setup.settings.name)),
       load: async () => (await import("./grpc-gemini-service.ts")).geminiService,
       has: { embedding: true, counting: true, listing: true },
+      media: setup.dependencies.media,
       traits,
       claims: claimsGeminiModel,
     }),

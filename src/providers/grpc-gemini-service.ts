@@ -45,6 +45,7 @@ const embedCodec = createGeminiEmbedCodec();
 
 const codec: MessageCodec<MessageShape<RequestDesc>, GenerateContentResponse, GenerateContentResponse> = {
   format: jsonCodec.format,
+  ...(jsonCodec.takesUrl === undefined ? {} : { takesUrl: jsonCodec.takesUrl }),
 
   writeRequest(request, target) {
     const written = jsonCodec.writeRequest(withoutForgetting(request), target, { stream: true });

@@ -15,6 +15,7 @@ import type { ModelTraits, Target } from "../core/target.ts";
 import type { TranslationReport } from "../core/translation.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
 import type { GrpcConnection } from "./grpc-connection.ts";
+import { inlineUntaken, type MediaFetching, settleInlined } from "./inline-media.ts";
 
 /** Sends one message and gives the answer's. Throws GatewayError. */
 export type Send = <Input extends DescMessage, Output extends DescMessage>(
@@ -47,6 +48,8 @@ export interface GrpcProviderOptions<Input extends DescMessage, Chunk extends De
   load(): Promise<GrpcService<Input, Chunk, Output>>;
   /** What the service will turn out to have. */
   readonly has: { readonly embedding: boolean; readonly counting: boolean; readonly listing: boolean };
+  /** Absent: what a target does not take by its address is refused. */
+  readonly media: MediaFetching | undefined;
   readonly traits: (model: string) => ModelTraits;
   readonly claims?: ((model: string) => boolean) | undefined;
 }
@@ -74,18 +77,21 @@ export function createGrpcProvider<Input extends DescMessage, Chunk extends Desc
 class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output extends DescMessage> {
   readonly #connection: GrpcConnection;
   readonly #load: () => Promise<GrpcService<Input, Chunk, Output>>;
+  readonly #media: MediaFetching | undefined;
   #service: Promise<GrpcService<Input, Chunk, Output>> | undefined;
 
-  constructor({ connection, load }: GrpcProviderOptions<Input, Chunk, Output>) {
+  constructor({ connection, load, media }: GrpcProviderOptions<Input, Chunk, Output>) {
     this.#connection = connection;
     this.#load = load;
+    this.#media = media;
   }
 
   async *generate(request: GenerateRequest, target: Target, call: AttemptCall): AsyncGenerator<EventBatch> {
     throwIfStopped(call);
     const service = await this.#open();
-    const written = service.codec.writeRequest(request, target);
-    settle(written.report, call);
+    const inlined = await inlineUntaken(request, service.codec, target, call, this.#media);
+    const written = service.codec.writeRequest(inlined.request, target);
+    settleInlined(written.report, inlined, call);
     if (call.options?.explain) {
       // A plan: the request was written, so the report is complete, and nothing is sent.
       yield { events: [startedEvent({})] };

@@ -1,9 +1,11 @@
 /** Media that a target does not take by its address: fetched, and put into the request as data (contract.md 3.2, `image` url). */
 import type { GenerateRequest, Media, Part } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { AttemptCall } from "../core/call.ts";
 import type { MediaKind, UpstreamCodec } from "../core/dialect.ts";
 import { GatewayError, invalidField } from "../core/error.ts";
 import type { FetchedMedia, MediaFetcher } from "../core/media-fetcher.ts";
 import type { Target } from "../core/target.ts";
+import type { TranslationReport } from "../core/translation.ts";
 import { runInLanes } from "./embed-split.ts";
 
 export interface MediaFetching {
@@ -23,8 +25,51 @@ interface Place {
   readonly path: string;
 }
 
+type UrlCodec = Pick<UpstreamCodec, "takesUrl">;
+
+/** A request as its target takes it. */
+export interface InlinedMedia {
+  readonly request: GenerateRequest;
+  /** Addresses that the target does not take. */
+  readonly places: readonly Place[];
+  /** Whether what they lead to was fetched. */
+  readonly isFetched: boolean;
+  /** What would help where it was not. */
+  readonly help: string;
+}
+
+/**
+ * Fetches what the target does not take by its address, where that is allowed: `media` is set and the call is not strict, since
+ * then nothing may be sent in another way. Throws invalid_request with the path of an address that cannot be had.
+ */
+export async function inlineUntaken(
+  request: GenerateRequest,
+  codec: UrlCodec,
+  target: Target,
+  call: AttemptCall,
+  media: MediaFetching | undefined,
+): Promise<InlinedMedia> {
+  const places = untakenUrls(request, codec, target);
+  const help =
+    media === undefined ? "the gateway fetches it where media.fetch is true in its configuration" : "without strict the gateway fetches it";
+  const isFetched = places.length > 0 && media !== undefined && call.options?.strict !== true;
+  return { request: isFetched ? await inlineMedia(request, places, media, call.signal) : request, places, isFetched, help };
+}
+
+/** Settles a request's report with what was fetched in it. Throws as `settle` does, with what would help where nothing was fetched. */
+export function settleInlined(report: TranslationReport, { places, isFetched, help }: InlinedMedia, call: AttemptCall): void {
+  if (isFetched) for (const { path } of places) report.emulated(path, "fetched by the gateway and sent as data");
+  try {
+    report.settle(call.options?.strict ?? false);
+  } catch (thrown) {
+    if (isFetched || places.length === 0 || !(thrown instanceof GatewayError)) throw thrown;
+    throw new GatewayError(thrown.reason, `${thrown.message}; send the data itself, or ${help}`, thrown.details);
+  }
+  call.translation.push(...report.notes);
+}
+
 /** Every URL of the request that the target does not take as one. */
-export function untakenUrls(request: GenerateRequest, codec: UpstreamCodec, target: Target): readonly Place[] {
+export function untakenUrls(request: GenerateRequest, codec: UrlCodec, target: Target): readonly Place[] {
   if (codec.takesUrl === undefined) return [];
   const places: Place[] = [];
   const visit = (part: Part, path: string): void => {

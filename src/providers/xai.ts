@@ -26,6 +26,7 @@ export const xaiGrpc: ProviderKind = {
       connection: new GrpcConnection(setup, (failure) => readFailure(failure, setup.settings.name)),
       load: async () => (await import("./grpc-xai-service.ts")).xaiService,
       has: { embedding: true, counting: false, listing: true },
+      media: setup.dependencies.media,
       traits,
       claims: (model) => /^grok-[^/:]*$/.test(model),
     }),

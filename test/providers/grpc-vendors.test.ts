@@ -8,6 +8,7 @@ import {
   GenerateRequestSchema,
   type Message,
   MessageSchema,
+  PartSchema,
   ReasoningEffort,
   ReasoningSchema,
   Role,
@@ -19,6 +20,7 @@ import type { GenerateEvent } from "../../src/core/event.ts";
 import { Fold } from "../../src/core/fold.ts";
 import type { Provider } from "../../src/core/provider.ts";
 import { Secret } from "../../src/core/secret.ts";
+import type { ProviderDependencies } from "../../src/providers/provider-kind.ts";
 import { createProvider, type ProviderSettings } from "../../src/providers/registry.ts";
 import { type SimServer, startSim } from "../../src/sim/server/start-sim.ts";
 import { ask, startCall, strict, targetOf } from "./calls.ts";
@@ -26,9 +28,16 @@ import { ask, startCall, strict, targetOf } from "./calls.ts";
 const key = "sk-canary-0123456789abcdefghijklmnop";
 
 /** A vendor that speaks gRPC, over a real socket, before the stand-alone simulated upstream. */
-async function open(type: string, settings: Partial<ProviderSettings> = {}): Promise<{ sim: SimServer; provider: Provider }> {
+async function open(
+  type: string,
+  settings: Partial<ProviderSettings> = {},
+  dependencies: Partial<ProviderDependencies> = {},
+): Promise<{ sim: SimServer; provider: Provider }> {
   const sim = await startSim({ port: 0 });
-  const provider = createProvider({ name: type, baseUrl: sim.grpcUrl, apiKey: new Secret(key), ...settings }, { version: "1.2.3" });
+  const provider = createProvider(
+    { name: type, baseUrl: sim.grpcUrl, apiKey: new Secret(key), ...settings },
+    { version: "1.2.3", ...dependencies },
+  );
   onTestFinished(async () => {
     await provider.close();
     await sim.close();
@@ -267,6 +276,49 @@ describe.each(["xai-grpc", "gemini-grpc"])("%s", (type) => {
     }, 5_000);
     expect(sim.bill()[0]?.bytesWritten).toBeLessThan(32 << 20);
     await iterator?.return?.();
+  });
+});
+
+describe.each(["xai-grpc", "gemini-grpc"])("%s, a model that takes no addresses", (type) => {
+  const data = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+  const url = "https://pictures.example/cat.png";
+
+  async function look(media: ProviderDependencies["media"], call = startCall()) {
+    const { sim, provider } = await open(type, {}, { media });
+    const request = ask("What is it?");
+    request.messages[0]?.parts.push(create(PartSchema, { part: { case: "image", value: { source: { case: "url", value: url } } } }));
+    const target = { ...targetOf(type, "sim-echo"), traits: { imageUrls: false } };
+    const reading = (async () => {
+      for await (const _ of provider.generate?.(request, target, call) ?? []);
+    })();
+    return { failure: await reading.catch((thrown: unknown) => thrown), sent: JSON.stringify(sim.requests()), call };
+  }
+  const fetching = (fetched: string[]): ProviderDependencies["media"] => ({
+    fetcher: {
+      async fetch(address) {
+        fetched.push(address);
+        return { data, mediaType: "image/png" };
+      },
+    },
+    maxPerRequest: 2,
+  });
+
+  test("gets the data where fetching is on, and the call says so", async () => {
+    const fetched: string[] = [];
+    const { failure, sent, call } = await look(fetching(fetched));
+    expect([failure, fetched]).toEqual([undefined, [url]]);
+    expect(sent).toContain(data.toString("base64"));
+    expect(sent).not.toContain(url);
+    expect(call.translation).toMatchObject([{ path: "messages[0].parts[1].image.url", detail: expect.stringContaining("fetched") }]);
+  });
+
+  test("is refused where fetching is off or the call is strict, nothing is sent or fetched, and what would help is said", async () => {
+    const off = await look(undefined);
+    expect(off).toMatchObject({ failure: { reason: "untranslatable", message: expect.stringContaining("media.fetch") }, sent: "[]" });
+    const fetched: string[] = [];
+    const asked = await look(fetching(fetched), startCall({ options: strict() }));
+    expect(asked).toMatchObject({ failure: { reason: "untranslatable", message: expect.stringContaining("without strict") }, sent: "[]" });
+    expect(fetched).toEqual([]);
   });
 });
 

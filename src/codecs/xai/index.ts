@@ -4,6 +4,7 @@ import type { MessageCodec } from "../../core/message-codec.ts";
 import { XaiEventReader } from "./read-events.ts";
 import { readResponse } from "./read-response.ts";
 import { formatName } from "./wire.ts";
+import { takesUrl } from "./write-content.ts";
 import { writeRequest } from "./write-request.ts";
 
 export { readEmbedResponse, writeEmbedRequest } from "./embed.ts";
@@ -12,6 +13,7 @@ export { maxEmbedInputs } from "./wire.ts";
 export function createXaiCodec(): MessageCodec<GetCompletionsRequest, GetChatCompletionChunk, GetChatCompletionResponse> {
   return {
     format: formatName,
+    takesUrl,
     writeRequest,
     eventReader: (provider, state) => new XaiEventReader(provider, state),
     readResponse,

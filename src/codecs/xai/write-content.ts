@@ -3,8 +3,10 @@ import { create } from "@bufbuild/protobuf";
 import { type Media, MediaDetail, type Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type Content, ContentSchema, type FileContent, FileContentSchema } from "../../../gen/xai/api/v1/chat_pb.ts";
 import { ImageDetail, type ImageUrlContent, ImageUrlContentSchema } from "../../../gen/xai/api/v1/image_pb.ts";
+import type { MediaKind } from "../../core/dialect.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import type { Target } from "../../core/target.ts";
 import { formatName, imageDetails } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -74,8 +76,18 @@ export function writeImage(media: Media, path: string, context: WriteContext): I
   return create(ImageUrlContentSchema, { imageUrl, detail: detail ?? ImageDetail.DETAIL_INVALID });
 }
 
-function imageAddress({ source, mimeType }: Media, path: string, { report }: WriteContext): string | undefined {
-  if (source.case === "url") return source.value;
+/** Sound and video are not taken at all. */
+export function takesUrl(url: string, kind: MediaKind, { traits }: Target): boolean {
+  if (kind === "image") return traits.imageUrls !== false && /^https?:\/\//i.test(url);
+  return kind !== "file" || /^https?:\/\//i.test(url);
+}
+
+function imageAddress({ source, mimeType }: Media, path: string, { report, target }: WriteContext): string | undefined {
+  if (source.case === "url") {
+    if (takesUrl(source.value, "image", target)) return source.value;
+    report.refused(`${path}.image`, "the model takes images as data, or from http and https addresses where it takes addresses at all");
+    return undefined;
+  }
   if (source.case !== "data") {
     report.refused(`${path}.image`, "the target takes images by address or with their data");
     return undefined;
@@ -90,7 +102,11 @@ function writeFile(media: Media, path: string, { report, target }: WriteContext)
   const { source, filename, mimeType, document } = media;
   if (document !== undefined) report.dropped(`${path}.file.document`, "the target treats all documents alike");
   reportForeignExtras(media.extrasJson, formatName, `${path}.file`, report);
-  if (source.case === "url") return create(FileContentSchema, { url: source.value, filename, mimeType });
+  if (source.case === "url") {
+    if (takesUrl(source.value, "file", target)) return create(FileContentSchema, { url: source.value, filename, mimeType });
+    report.refused(`${path}.file`, "the target takes files as data or from http and https addresses");
+    return undefined;
+  }
   if (source.case === "data") {
     return create(FileContentSchema, { data: source.value, filename, mimeType: mimeType || (sniffMediaType(source.value) ?? "") });
   }
