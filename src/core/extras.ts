@@ -2,8 +2,8 @@
  * Unknown fields on their way out (contract.md 1, rule 6): those of the written format come back under the modelled
  * fields, those of other formats are reported as dropped.
  */
-import { invalidField } from "./error.ts";
-import { isJsonObject, JsonError, type JsonObject, mergeExtras, parseJson, upstreamJsonLimits, type WritableObject } from "./json.ts";
+import { type JsonObject, mergeExtras, upstreamJsonLimits, type WritableObject } from "./json.ts";
+import { readJsonObject } from "./json-field.ts";
 import type { TranslationReport } from "./translation.ts";
 
 /**
@@ -45,11 +45,5 @@ export function writeExtras(
 }
 
 function readExtras(extrasJson: Readonly<Record<string, string>>, format: string, path: string): JsonObject {
-  try {
-    const fields = parseJson(extrasJson[format] || "{}", upstreamJsonLimits);
-    if (isJsonObject(fields)) return fields;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(`${path === "" ? "" : `${path}.`}extras_json.${format}`, "must be JSON text of one object");
+  return readJsonObject(extrasJson[format] || "{}", `${path === "" ? "" : `${path}.`}extras_json.${format}`, upstreamJsonLimits);
 }

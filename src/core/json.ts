@@ -100,6 +100,16 @@ function writeContainer(value: RawJson | readonly Writable[] | WritableObject): 
   return `{${text}}`;
 }
 
+/** The value; undefined where the text is no JSON, or breaks a limit. */
+export function tryParseJson(text: string, limits: JsonLimits = jsonLimits): JsonValue | undefined {
+  try {
+    return parseJson(text, limits);
+  } catch (error) {
+    if (error instanceof JsonError) return undefined;
+    throw error;
+  }
+}
+
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -123,7 +133,7 @@ function mergeUnder(target: WritableObject, extras: JsonObject): void {
   }
 }
 
-function isWritableObject(value: Writable): value is WritableObject {
+export function isWritableObject(value: Writable): value is WritableObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof RawJson);
 }
 

@@ -6,16 +6,7 @@ import { type CountTokensResponse, CountTokensResponseSchema } from "../../../ge
 import { UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { CountTokensDialect, TokenCountCodec } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
-import {
-  isJsonObject,
-  JsonError,
-  type JsonValue,
-  mergeExtras,
-  parseJson,
-  upstreamJsonLimits,
-  type WritableObject,
-  writeJson,
-} from "../../core/json.ts";
+import { isJsonObject, mergeExtras, tryParseJson, upstreamJsonLimits, type WritableObject, writeJson } from "../../core/json.ts";
 import { tokenCount } from "../../core/usage.ts";
 import { clientPath } from "./client-path.ts";
 import type { AnthropicMessagesQuirks } from "./quirks.ts";
@@ -76,22 +67,13 @@ function withoutAnswer(request: GenerateRequest): GenerateRequest {
 
 /** Throws provider_error where there is no count. */
 function readCount(body: string, provider: string): CountTokensResponse {
-  const value = tryParse(body);
+  const value = tryParseJson(body, upstreamJsonLimits);
   const inputTokens = isJsonObject(value) ? tokenCount(value.input_tokens) : undefined;
   if (!isJsonObject(value) || inputTokens === undefined) {
     throw new GatewayError("provider_error", `provider ${provider} sent a count of tokens without input_tokens`);
   }
   const extrasJson = unknownMembers(value, new Set(["input_tokens"]));
   return create(CountTokensResponseSchema, { inputTokens, basis: UsageBasis.PROVIDER, extrasJson });
-}
-
-function tryParse(body: string): JsonValue | undefined {
-  try {
-    return parseJson(body, upstreamJsonLimits);
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
-  }
 }
 
 function writeCount({ inputTokens, extrasJson }: CountTokensResponse): string {

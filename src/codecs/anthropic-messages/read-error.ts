@@ -5,14 +5,14 @@
  */
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
-import { isJsonObject, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
 import { type ErrorWords, errorWords, readErrorWords, upstreamError } from "../../core/upstream-error.ts";
 import { objectMember, textMember } from "./wire.ts";
 
 /** A reply with an error status. Never throws. */
 export function readError(status: number, body: string, headers: ResponseHeaders, provider: string): GatewayError {
-  const value = tryParse(body);
+  const value = tryParseJson(body, upstreamJsonLimits);
   return upstreamError({
     ...(value === undefined ? readErrorWords(body) : wordsOf(value)),
     provider,
@@ -37,12 +37,4 @@ function wordsOf(value: JsonValue): ErrorWords {
 
 function requestId(value: JsonValue | undefined): string | undefined {
   return isJsonObject(value) ? textMember(value, "request_id") : undefined;
-}
-
-function tryParse(body: string): JsonValue | undefined {
-  try {
-    return parseJson(body, upstreamJsonLimits);
-  } catch {
-    return undefined;
-  }
 }

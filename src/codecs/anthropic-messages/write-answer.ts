@@ -1,16 +1,7 @@
 /** What a streamed and a whole answer have in common: the message's head, its end, and what a call's arguments are. */
 import { type Finished, FinishReason, type Started } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { AnswerFacts } from "../../core/dialect.ts";
-import {
-  isJsonObject,
-  JsonError,
-  type JsonValue,
-  parseJson,
-  RawJson,
-  upstreamJsonLimits,
-  type Writable,
-  type WritableObject,
-} from "../../core/json.ts";
+import { isJsonObject, RawJson, tryParseJson, upstreamJsonLimits, type Writable, type WritableObject } from "../../core/json.ts";
 import { finishWord } from "./wire.ts";
 
 const idPrefix = "msg_";
@@ -55,14 +46,5 @@ export function completeFinish(written: WritableObject): void {
 export function writeInput(argumentsJson: string): Writable {
   const text = argumentsJson.trim();
   if (text === "") return {};
-  return isJsonObject(tryParse(text)) ? new RawJson(text) : { _raw: argumentsJson };
-}
-
-function tryParse(text: string): JsonValue | undefined {
-  try {
-    return parseJson(text, upstreamJsonLimits);
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
-  }
+  return isJsonObject(tryParseJson(text, upstreamJsonLimits)) ? new RawJson(text) : { _raw: argumentsJson };
 }

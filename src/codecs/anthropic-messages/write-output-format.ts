@@ -1,10 +1,10 @@
 /** The shape of the answer: by the API's own schema, by a tool that stands for it, or by an instruction. */
 import { Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { jsonText, RawJson, type WritableObject } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { legalToolName } from "./legal-names.ts";
 import type { WriteContext } from "./write-context.ts";
 import { adaptSchema } from "./write-schema.ts";
-import { readSchema } from "./write-tools.ts";
 
 /** At most one of them is set. */
 export interface FormatPlan {
@@ -41,7 +41,7 @@ export function planFormat(format: OutputFormat | undefined, isFree: boolean, co
 
 function planSchema({ schemaJson, name, description }: OutputFormat, isFree: boolean, { target, report, state }: WriteContext): FormatPlan {
   const path = "output_format.schema_json";
-  const schema = readSchema(schemaJson, path);
+  const schema = readJsonObject(schemaJson, path);
   if (target.traits.structuredOutput !== false) {
     if (description !== "") report.dropped("output_format.description", "the schema's own descriptions count");
     const { schema: adapted, changed } = adaptSchema(schema);

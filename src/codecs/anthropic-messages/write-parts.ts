@@ -3,16 +3,7 @@ import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../ge
 import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import {
-  isJsonObject,
-  JsonError,
-  type JsonObject,
-  type JsonValue,
-  parseJson,
-  RawJson,
-  type Writable,
-  type WritableObject,
-} from "../../core/json.ts";
+import { isJsonObject, type JsonObject, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { customToolArgument } from "./call-state.ts";
 import { writeCitation } from "./citations.ts";
 import { legalId, legalToolName } from "./legal-names.ts";
@@ -177,7 +168,7 @@ export class PartWriter {
   #writeArguments(argumentsJson: string, path: string): Writable {
     const text = argumentsJson.trim();
     if (text === "") return {};
-    if (isJsonObject(tryParse(text))) return new RawJson(text);
+    if (isJsonObject(tryParseJson(text))) return new RawJson(text);
     this.#context.report.emulated(`${path}.arguments_json`, "an object with the text, as arguments are objects");
     return { _raw: argumentsJson };
   }
@@ -234,7 +225,7 @@ export class PartWriter {
       report.dropped(path, `a block of ${format}`);
       return undefined;
     }
-    const data = tryParse(dataJson);
+    const data = tryParseJson(dataJson);
     if (!isJsonObject(data)) throw invalidField(`${path}.opaque.data_json`, "must be JSON text of one object");
     const block: WritableObject = { ...(data as WritableObject) };
     block.type ??= type;
@@ -249,13 +240,4 @@ export class PartWriter {
 
 function readCacheControl({ ttl }: JsonObject): { $typeName: "dragoman.v1.CacheMarker"; ttlSeconds?: number } {
   return { $typeName: "dragoman.v1.CacheMarker", ...(ttl === "1h" ? { ttlSeconds: 3600 } : ttl === "5m" ? { ttlSeconds: 300 } : {}) };
-}
-
-function tryParse(text: string): JsonValue | undefined {
-  try {
-    return parseJson(text);
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
-  }
 }

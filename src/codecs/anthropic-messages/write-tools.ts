@@ -1,4 +1,5 @@
 /** Tool definitions and the choice among them. */
+
 import {
   type CustomTool,
   type FunctionTool,
@@ -10,7 +11,8 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { isJsonObject, JsonError, type JsonObject, jsonText, parseJson, RawJson, type WritableObject } from "../../core/json.ts";
+import { jsonText, RawJson, type WritableObject } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { customToolArgument } from "./call-state.ts";
 import { legalToolName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
@@ -74,21 +76,10 @@ function writeFunction(tool: FunctionTool, path: string, context: WriteContext):
 /** The client's own text, so that the prompt cache sees the same bytes; `type: object` is required. */
 function writeParameters(parametersJson: string, path: string): RawJson | WritableObject {
   if (parametersJson.trim() === "") return { type: "object", properties: {} };
-  const schema = readSchema(parametersJson, path);
+  const schema = readJsonObject(parametersJson, path);
   if (schema.type !== undefined) return new RawJson(parametersJson);
   const members = jsonText(schema).trim().slice(1);
   return new RawJson(`{"type":"object"${/^\s*\}$/.test(members) ? ',"properties":{}' : ","}${members}`);
-}
-
-/** Throws invalid_request where the text is no JSON object. */
-export function readSchema(text: string, path: string): JsonObject {
-  try {
-    const schema = parseJson(text);
-    if (isJsonObject(schema)) return schema;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(path, "must be JSON text of one object");
 }
 
 /** A free-text tool as a function with one argument; the reader undoes it. */
@@ -106,7 +97,7 @@ function writeCustom({ name, description, grammar }: CustomTool, path: string, c
 
 function writeHosted({ format, type, kind, configJson }: HostedTool, path: string, { report }: WriteContext): WritableObject | undefined {
   if (format === formatName) {
-    const config: WritableObject = configJson === "" ? {} : { ...(readSchema(configJson, `${path}.config_json`) as WritableObject) };
+    const config: WritableObject = configJson === "" ? {} : { ...(readJsonObject(configJson, `${path}.config_json`) as WritableObject) };
     config.type ??= type;
     // Hosted tools are called by the type without its date.
     config.name ??= String(config.type).replace(/_\d{8}$/, "");

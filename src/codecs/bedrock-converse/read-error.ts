@@ -5,7 +5,7 @@
  */
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError, Reason } from "../../core/error.ts";
-import { isJsonObject, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, jsonText, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
 import { type ErrorWords, readErrorWords, type UpstreamFailureFacts, upstreamError } from "../../core/upstream-error.ts";
 import { objectMember, textMember } from "./wire.ts";
@@ -55,7 +55,7 @@ const dailyText = /tokens per day|requests per day|per-day/i;
 
 /** A reply with an error status. Never throws. */
 export function readError(status: number, body: string, headers: ResponseHeaders, provider: string): GatewayError {
-  const value = tryParse(body);
+  const value = tryParseJson(body, upstreamJsonLimits);
   const words = isJsonObject(value) ? wordsOf(value) : readErrorWords(body);
   const type = typeName(headers("x-amzn-errortype") ?? words.type ?? "");
   return failure({
@@ -124,12 +124,4 @@ function wordsOf(value: JsonObject): ErrorWords {
 /** `ValidationException` of `ValidationException:http://internal.amazon.com/...` and of `com.amazon.coral.validate#ValidationException`. */
 function typeName(type: string): string {
   return type.split(":", 1)[0]?.split("#").at(-1)?.trim() ?? "";
-}
-
-function tryParse(body: string): JsonValue | undefined {
-  try {
-    return parseJson(body, upstreamJsonLimits);
-  } catch {
-    return undefined;
-  }
 }

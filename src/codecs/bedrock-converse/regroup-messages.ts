@@ -4,7 +4,7 @@
  */
 import { type Message, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
-import { RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { isWritableObject, type Writable, type WritableObject } from "../../core/json.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { repeatedId } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
@@ -130,7 +130,7 @@ function keepApart(part: WrittenPart, callId: string, results: readonly WrittenP
 }
 
 function rename(block: Writable, toolUseId: string): void {
-  if (isObject(block)) block.toolUseId = toolUseId;
+  if (isWritableObject(block)) block.toolUseId = toolUseId;
 }
 
 /** The results in the order of their calls. */
@@ -182,7 +182,7 @@ function addDocumentTexts(messages: readonly WireMessage[], entries: readonly En
 }
 
 function calledNames(messages: readonly WireMessage[]): string[] {
-  const names = messages.flatMap(({ content }) => content.map(({ toolUse }) => (isObject(toolUse) ? toolUse.name : undefined)));
+  const names = messages.flatMap(({ content }) => content.map(({ toolUse }) => (isWritableObject(toolUse) ? toolUse.name : undefined)));
   return [...new Set(names.filter((name) => typeof name === "string"))];
 }
 
@@ -202,8 +202,4 @@ function checkLastTurn(messages: readonly WireMessage[], exchanges: readonly Exc
   // White space at the end of what is to be continued is refused.
   lastBlock.text = text.trimEnd();
   report.coerced(entry?.parts.at(-1)?.path ?? path, "without the white space at its end");
-}
-
-function isObject(value: Writable): value is WritableObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof RawJson);
 }

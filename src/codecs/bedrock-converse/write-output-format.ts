@@ -1,10 +1,10 @@
 /** The shape of the answer: by the API's own schema, by a tool that stands for it, or by an instruction. */
 import { Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { jsonText, RawJson, type WritableObject } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { legalName } from "./legal-names.ts";
 import type { WriteContext } from "./write-context.ts";
 import { adaptSchema } from "./write-schema.ts";
-import { readSchema } from "./write-tools.ts";
 
 /** At most one of them is set. */
 export interface FormatPlan {
@@ -42,7 +42,7 @@ export function planFormat(format: OutputFormat | undefined, isFree: boolean, co
 function planSchema({ schemaJson, name, description }: OutputFormat, isFree: boolean, context: WriteContext): FormatPlan {
   const { target, report, state, quirks } = context;
   const path = "output_format.schema_json";
-  const schema = readSchema(schemaJson, path);
+  const schema = readJsonObject(schemaJson, path);
   if (target.traits.structuredOutput !== false) {
     const { schema: adapted, changed } = adaptSchema(schema);
     if (changed.length > 0)

@@ -5,11 +5,11 @@ import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import {
   isJsonObject,
-  JsonError,
+  isWritableObject,
   type JsonValue,
   jsonText,
-  parseJson,
   RawJson,
+  tryParseJson,
   type Writable,
   type WritableObject,
 } from "../../core/json.ts";
@@ -132,7 +132,7 @@ export class PartWriter {
   #extend(block: WritableObject | undefined, part: Part, path: string): WritableObject | undefined {
     if (block === undefined) return undefined;
     const [inner] = Object.values(block);
-    writeExtras(isInner(inner) ? inner : block, part.extrasJson, formatName, path, this.#context.report);
+    writeExtras(isWritableObject(inner) ? inner : block, part.extrasJson, formatName, path, this.#context.report);
     return block;
   }
 
@@ -179,7 +179,7 @@ export class PartWriter {
   #writeArguments(argumentsJson: string, path: string): Writable {
     const text = argumentsJson.trim();
     if (text === "") return {};
-    if (isJsonObject(tryParse(text))) return new RawJson(text);
+    if (isJsonObject(tryParseJson(text))) return new RawJson(text);
     this.#context.report.emulated(`${path}.arguments_json`, "an object with the text, as arguments are objects");
     return { _raw: argumentsJson };
   }
@@ -204,7 +204,7 @@ export class PartWriter {
     const after: WritableObject[] = [];
     if (result.resultJson !== "") {
       // JSON that is no object is refused.
-      const isObject = isJsonObject(tryParse(result.resultJson));
+      const isObject = isJsonObject(tryParseJson(result.resultJson));
       content.push(isObject ? { json: new RawJson(result.resultJson) } : { text: result.resultJson });
     }
     result.content.forEach((inner, index) => {
@@ -242,7 +242,7 @@ export class PartWriter {
       report.dropped(path, `a block of ${format}`);
       return undefined;
     }
-    const data = tryParse(dataJson);
+    const data = tryParseJson(dataJson);
     if (!isJsonObject(data)) throw invalidField(`${path}.opaque.data_json`, "must be JSON text of one object");
     const block: WritableObject = { ...(data as WritableObject) };
     writeExtras(block, extrasJson, formatName, path, report);
@@ -265,17 +265,4 @@ function markError(content: WritableObject[], report: () => void): void {
 
 function textOf(json: Writable): string {
   return json instanceof RawJson ? json.text : jsonText(json as JsonValue);
-}
-
-function isInner(value: Writable): value is WritableObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof RawJson);
-}
-
-function tryParse(text: string): JsonValue | undefined {
-  try {
-    return parseJson(text);
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
-  }
 }

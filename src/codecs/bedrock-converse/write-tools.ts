@@ -1,4 +1,5 @@
 /** Tool definitions and the choice among them. https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolConfiguration.html */
+
 import {
   type CustomTool,
   type FunctionTool,
@@ -9,7 +10,8 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { isJsonObject, JsonError, type JsonObject, jsonText, parseJson, RawJson, type WritableObject } from "../../core/json.ts";
+import { isWritableObject, jsonText, RawJson, type WritableObject } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { customToolArgument } from "./call-state.ts";
 import { legalName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
@@ -80,14 +82,10 @@ function writeTools(tools: readonly Tool[], choice: ToolChoice | undefined, cont
       return [];
     }
     const [member] = Object.values(written);
-    writeExtras(isInner(member) ? member : written, tool.extrasJson, formatName, path, context.report);
+    writeExtras(isWritableObject(member) ? member : written, tool.extrasJson, formatName, path, context.report);
     context.points.mark(written, tool.cache, `${path}.cache`);
     return [written];
   });
-}
-
-function isInner(value: WritableObject[string]): value is WritableObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof RawJson);
 }
 
 function toolName({ tool }: Tool): string {
@@ -124,21 +122,10 @@ function writeFunction(tool: FunctionTool, path: string, context: WriteContext):
 /** The client's own text, so that the prompt cache sees the same bytes; `type: object` is required. */
 function writeParameters(parametersJson: string, path: string): RawJson | WritableObject {
   if (parametersJson.trim() === "") return { type: "object", properties: {} };
-  const schema = readSchema(parametersJson, path);
+  const schema = readJsonObject(parametersJson, path);
   if (schema.type !== undefined) return new RawJson(parametersJson);
   const members = jsonText(schema).trim().slice(1);
   return new RawJson(`{"type":"object"${/^\s*\}$/.test(members) ? ',"properties":{}' : ","}${members}`);
-}
-
-/** Throws invalid_request where the text is no JSON object. */
-export function readSchema(text: string, path: string): JsonObject {
-  try {
-    const schema = parseJson(text);
-    if (isJsonObject(schema)) return schema;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(path, "must be JSON text of one object");
 }
 
 /** A free-text tool as a function with one argument; the reader undoes it. */
@@ -160,7 +147,7 @@ function writeHosted({ format, type, configJson }: HostedTool, path: string, { r
 }
 
 function readTool(text: string, path: string): WritableObject {
-  return { ...(readSchema(text, path) as WritableObject) };
+  return { ...(readJsonObject(text, path) as WritableObject) };
 }
 
 function sentName(name: string, path: string, { report, state }: WriteContext): string {

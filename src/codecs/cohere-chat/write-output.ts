@@ -1,8 +1,9 @@
 /** The shape of the answer: by the API's JSON mode, by a tool that stands for it, or by an instruction. */
+
 import { Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { RawJson, type WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import type { WriteContext } from "./write-context.ts";
-import { rawObject } from "./write-tools.ts";
 
 /** The function whose arguments are the answer; no client's tool is called so. */
 const schemaToolName = "dgm_json_answer";
@@ -54,7 +55,7 @@ function planSchema({ schemaJson, description }: OutputFormat, facts: OutputFact
   const { report, state, target } = context;
   const { hasTools, hasDocuments, thinks } = facts;
   const path = "output_format.schema_json";
-  const schema = schemaJson.trim() === "" ? new RawJson("{}") : rawObject(schemaJson, path);
+  const schema = schemaJson.trim() === "" ? new RawJson("{}") : rawJsonObject(schemaJson, path);
   const follows = target.traits.structuredOutput !== false;
   if (follows && !hasTools && !hasDocuments) {
     if (description !== "") report.dropped("output_format.description", "the schema's own descriptions count");

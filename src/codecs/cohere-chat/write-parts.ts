@@ -1,15 +1,16 @@
 /** Parts of messages in the API's words: content, plan and calls of an assistant, content and results of a user. */
+
 import { type Message, type Part, type ReasoningPart, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { customToolArgument } from "./call-state.ts";
 import { writeCitations } from "./citations.ts";
 import { legalToolName } from "./legal-names.ts";
 import { formatName, planMark } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { isPicture, writeDocument, writeImage } from "./write-media.ts";
-import { rawObject } from "./write-tools.ts";
 
 export interface WrittenCall {
   readonly id: string;
@@ -104,7 +105,7 @@ function writePart(part: Part, path: string, facts: MessageFacts, written: Writt
       written.results.push(writeResult(content.value, part, path, context));
       break;
     case "opaque":
-      if (content.value.format === formatName) written.content.push(rawObject(content.value.dataJson, `${path}.opaque.data_json`));
+      if (content.value.format === formatName) written.content.push(rawJsonObject(content.value.dataJson, `${path}.opaque.data_json`));
       else report.dropped(path, `a block of ${content.value.format}`);
       break;
     default:
@@ -200,7 +201,7 @@ function writeResult(result: ToolResult, part: Part, path: string, context: Writ
       const document = extend(writeDocument(piece.value, `${at}.file`, context), inner, at, context);
       if (document !== undefined) content.push({ type: "document", document });
     } else if (piece.case === "opaque" && piece.value.format === formatName) {
-      content.push(rawObject(piece.value.dataJson, `${at}.opaque.data_json`));
+      content.push(rawJsonObject(piece.value.dataJson, `${at}.opaque.data_json`));
     } else report.refused(at, "a result holds text, documents and images");
   });
   if (result.resultJson !== "") content.unshift({ type: "text", text: result.resultJson });

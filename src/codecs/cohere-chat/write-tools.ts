@@ -1,4 +1,5 @@
 /** Tool definitions and the choice among them. Schemas go out as the very text that came in. */
+
 import {
   type CustomTool,
   type FunctionTool,
@@ -9,7 +10,8 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { isJsonObject, JsonError, parseJson, RawJson, type WritableObject } from "../../core/json.ts";
+import type { RawJson, WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { customToolArgument } from "./call-state.ts";
 import { legalToolName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
@@ -95,7 +97,7 @@ function writeFunction(tool: FunctionTool, path: string, context: WriteContext):
   return {
     name: sentName(tool.name, path, context),
     description: tool.description || undefined,
-    parameters: tool.parametersJson.trim() === "" ? openSchema : rawObject(tool.parametersJson, `${path}.parameters_json`),
+    parameters: tool.parametersJson.trim() === "" ? openSchema : rawJsonObject(tool.parametersJson, `${path}.parameters_json`),
   };
 }
 
@@ -121,7 +123,7 @@ function writeHosted(
     report.dropped(path, `a tool of ${format || "another format"} that has no equal`);
     return undefined;
   }
-  return configJson === "" ? { type } : rawObject(configJson, `${path}.config_json`);
+  return configJson === "" ? { type } : rawJsonObject(configJson, `${path}.config_json`);
 }
 
 function sentName(name: string, path: string, { report, state }: WriteContext): string {
@@ -130,14 +132,4 @@ function sentName(name: string, path: string, { report, state }: WriteContext): 
   state.originalNames.set(sent, name);
   report.coerced(`${path}.name`, "letters, digits and _, at most 64; the answer has the original");
   return sent;
-}
-
-/** JSON text of one object, as it is. Throws invalid_request where it is none. */
-export function rawObject(text: string, path: string): RawJson {
-  try {
-    if (isJsonObject(parseJson(text))) return new RawJson(text);
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(path, "must be JSON text of one object");
 }

@@ -4,14 +4,14 @@
  */
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
-import { isJsonObject, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";
 import { clampRetryAfter, readRetryAfter } from "../../core/retry-after.ts";
 import { errorWords, readErrorWords, type UpstreamFailureFacts, upstreamError } from "../../core/upstream-error.ts";
 import { objectMember, objectsMember, textMember } from "./wire.ts";
 
 /** A reply with an error status. Never throws. */
 export function readError(status: number, body: string, headers: ResponseHeaders, provider: string): GatewayError {
-  const value = tryParse(body);
+  const value = tryParseJson(body, upstreamJsonLimits);
   const facts = value === undefined ? readErrorWords(body) : factsOf(value);
   return upstreamError({ retryAfterMs: readRetryAfter(headers), ...facts, provider, status });
 }
@@ -78,12 +78,4 @@ function retryDelay(details: JsonObject[]): number | undefined {
 function offendingField(details: JsonObject[]): string | undefined {
   const [violation] = objectsMember(ofType(details, "BadRequest") ?? {}, "fieldViolations");
   return violation === undefined ? undefined : textMember(violation, "field") || undefined;
-}
-
-function tryParse(body: string): JsonValue | undefined {
-  try {
-    return parseJson(body, upstreamJsonLimits);
-  } catch {
-    return undefined;
-  }
 }

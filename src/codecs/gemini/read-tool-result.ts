@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Part, PartSchema, type ToolResult, ToolResultSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Fields } from "../../core/fields.ts";
-import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, jsonText, tryParseJson } from "../../core/json.ts";
 import { readFileData, readInlineData } from "./read-media.ts";
 import { formatName } from "./wire.ts";
 
@@ -27,17 +27,8 @@ function readResponse(response: JsonObject, result: ToolResult): void {
   const isWrapped = others.length === 0 && (name === "output" || name === "error") && inner !== undefined;
   if (!isWrapped || isJsonObject(inner)) result.resultJson = jsonText(response);
   else if (typeof inner !== "string") result.resultJson = jsonText(inner);
-  else if (isObjectText(inner)) result.resultJson = jsonText(response);
+  else if (isJsonObject(tryParseJson(inner))) result.resultJson = jsonText(response);
   else result.content.push(create(PartSchema, { part: { case: "text", value: inner } }));
-}
-
-function isObjectText(text: string): boolean {
-  try {
-    return isJsonObject(parseJson(text));
-  } catch (error) {
-    if (error instanceof JsonError) return false;
-    throw error;
-  }
 }
 
 function readMediaPart(fields: Fields): Part {

@@ -6,7 +6,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { type Part, type Signature, SignatureSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { isJsonObject, JsonError, parseJson } from "../../core/json.ts";
+import { isJsonObject, tryParseJson } from "../../core/json.ts";
 import { signatureFamily } from "./wire.ts";
 
 /** What a part was before it was written as one of the API's. */
@@ -44,19 +44,14 @@ export function writeSignature({ part, signature, id }: Part): string | undefine
 export function readForeignSignature(wire: string): ForeignSignature | undefined {
   const text = Buffer.from(wire, "base64").toString("utf8");
   if (!text.startsWith(marker)) return undefined;
-  try {
-    const facts = parseJson(text);
-    if (!isJsonObject(facts)) return undefined;
-    const { format, value, id, redacted, summarized } = facts;
-    if (typeof format !== "string" || typeof value !== "string" || value === "") return undefined;
-    return {
-      signature: create(SignatureSchema, { value, format }),
-      id: typeof id === "string" ? id : "",
-      redacted: redacted === true,
-      summarized: summarized === true,
-    };
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
-  }
+  const facts = tryParseJson(text);
+  if (!isJsonObject(facts)) return undefined;
+  const { format, value, id, redacted, summarized } = facts;
+  if (typeof format !== "string" || typeof value !== "string" || value === "") return undefined;
+  return {
+    signature: create(SignatureSchema, { value, format }),
+    id: typeof id === "string" ? id : "",
+    redacted: redacted === true,
+    summarized: summarized === true,
+  };
 }

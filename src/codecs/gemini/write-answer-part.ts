@@ -1,11 +1,10 @@
 /** A part of an answer as the API writes it. */
 import type { Media, Part, ToolCall } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { isJsonObject, mergeExtras, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { isJsonObject, mergeExtras, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { customToolArgument } from "./call-state.ts";
 import { writeSignature } from "./signatures.ts";
 import { formatName } from "./wire.ts";
-import { tryParseJson } from "./write-context.ts";
 
 /** Undefined where the part has no form here, or says nothing. `isCut`: the answer broke off inside it. */
 export function writeAnswerPart(part: Part, isCut = false): WritableObject | undefined {

@@ -1,8 +1,7 @@
 /** Citations as `groundingMetadata`: sources once each, and stretches of the text, in bytes of UTF-8, that rest on them. */
 import type { Annotation } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { isJsonObject, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { isJsonObject, tryParseJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { formatName } from "./wire.ts";
-import { tryParseJson } from "./write-context.ts";
 
 /** The text that annotations are about, and where it stands. */
 export interface CitedText {

@@ -1,11 +1,13 @@
 /** Parts of messages as parts of contents. */
+
 import { type Message, type Part, Role, type Signature, type ToolCall, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
-import { isJsonObject, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { isJsonObject, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { customToolArgument } from "./call-state.ts";
 import { formatName, madeIdPrefix, signatureFamily } from "./wire.ts";
-import { readJsonObject, tryParseJson, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 import { writeMedia } from "./write-media.ts";
 import { writeToolResult } from "./write-tool-result.ts";
 

@@ -2,9 +2,9 @@
 import type { Part, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
-import { isJsonObject, mergeExtras, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { isJsonObject, mergeExtras, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { formatName, madeIdPrefix } from "./wire.ts";
-import { tryParseJson, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 import { writeMedia } from "./write-media.ts";
 
 export interface FunctionResponse {

@@ -1,4 +1,5 @@
 /** Tool definitions and the choice among them. */
+
 import {
   type CustomTool,
   type FunctionTool,
@@ -10,9 +11,10 @@ import {
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { customToolArgument } from "./call-state.ts";
 import { formatName, hostedTools } from "./wire.ts";
-import { readJsonObject, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 import { writeOpenApiSchema } from "./write-schema.ts";
 
 export interface WrittenTools {

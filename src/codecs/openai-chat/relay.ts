@@ -11,7 +11,7 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
-  parseJson,
+  tryParseJson,
   upstreamJsonLimits,
   type Writable,
   type WritableObject,
@@ -155,7 +155,8 @@ class ChatAnswerRelay implements AnswerRelay {
 
   /** The record with what must differ; `source` where nothing does. */
   #rewrite(data: string, source: string, deltas: ReadonlyMap<number, Delta>): string {
-    const chunk = tryParse(data);
+    // Undefined for what the event reader takes and this one does not, such as a key that occurs twice.
+    const chunk = tryParseJson(data, upstreamJsonLimits);
     if (!isJsonObject(chunk)) return source;
     const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
     const hidesUsage = !this.#includeUsage && Object.hasOwn(chunk, "usage");
@@ -188,15 +189,6 @@ class ChatAnswerRelay implements AnswerRelay {
       if (isFixed.includes(true)) changed.delta = fixed;
     }
     return Object.keys(changed).length === 0 ? undefined : { ...(choice as WritableObject), ...changed };
-  }
-}
-
-/** Undefined for what the event reader takes and this one does not, such as a key that occurs twice. */
-function tryParse(text: string): JsonValue | undefined {
-  try {
-    return parseJson(text, upstreamJsonLimits);
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,10 +1,11 @@
 /** Parts of a message as Chat content, with what could not be carried in the report. */
+
 import type { CacheMarker } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { Media, Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { MediaKind } from "../../core/dialect.ts";
-import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { isJsonObject, JsonError, parseJson, RawJson, upstreamJsonLimits, type Writable, type WritableObject } from "../../core/json.ts";
+import type { Writable, WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
 import type { Target } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
@@ -55,7 +56,7 @@ export function writePart(part: Part, path: string, context: WriteContext): Writ
       report.refused(`${path}.video`, "the target takes no video");
       break;
     case "opaque":
-      if (value.format === format) return rawObject(value.dataJson, `${path}.opaque.data_json`);
+      if (value.format === format) return rawJsonObject(value.dataJson, `${path}.opaque.data_json`);
       report.dropped(`${path}.opaque`, `a block of ${value.format} has no equal`);
       break;
     default:
@@ -65,16 +66,6 @@ export function writePart(part: Part, path: string, context: WriteContext): Writ
   writeCacheMarker(written, part.cache, `${path}.cache`, context);
   writeExtras(written, part.extrasJson, format, path, report);
   return written;
-}
-
-/** JSON text that a client wrote, as it stands. Throws invalid_request where it is no JSON object: it would break ours. */
-export function rawObject(text: string, path: string): RawJson {
-  try {
-    if (isJsonObject(parseJson(text, upstreamJsonLimits))) return new RawJson(text);
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(path, "must be JSON text of one object");
 }
 
 function writeImage(media: Media, path: string, { quirks, target, report }: WriteContext): WritableObject | undefined {

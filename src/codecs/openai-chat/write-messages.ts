@@ -1,12 +1,14 @@
 /** Messages in the roles and groups that Chat wants: one `tool` message per result, media only from users. */
+
 import { type Message, type Part, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { customToolArgument } from "./call-state.ts";
 import { legalToolId, legalToolName } from "./tool-names.ts";
 import { format } from "./wire.ts";
-import { rawObject, type WriteContext, writePart } from "./write-content.ts";
+import { type WriteContext, writePart } from "./write-content.ts";
 
 /** A part with its place in the core request. */
 interface Placed {
@@ -148,7 +150,8 @@ class MessageWriter {
         report.dropped(`${path}.signature`, "a signature of another kind of model");
       if (kind === "reasoning") reasoning.push(placed);
       else if (kind === "toolCall") calls.push(this.#call(part, path));
-      else if (kind === "opaque" && value.format === format && isCallRecord(value.dataJson)) calls.push(rawObject(value.dataJson, path));
+      else if (kind === "opaque" && value.format === format && isCallRecord(value.dataJson))
+        calls.push(rawJsonObject(value.dataJson, path));
       else if (kind === "audio" && part.id !== "") written.audio = { id: part.id };
       else if (mediaCases.has(kind)) {
         report.emulated(path, "moved to the next turn of the user: the target takes no media from the assistant");

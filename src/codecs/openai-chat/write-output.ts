@@ -1,9 +1,11 @@
 /** Shape of the output: response_format, verbosity, modalities, and what stands in for a schema where there is none. */
+
 import { type GenerateRequest, Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import type { CallState } from "./call-state.ts";
 import { modalities, verbosities, wordFor } from "./wire.ts";
-import { rawObject, type WriteContext } from "./write-content.ts";
+import type { WriteContext } from "./write-content.ts";
 
 /** The function whose arguments are the answer; no client's tool is called so. */
 const schemaToolName = "dgm_json_answer";
@@ -69,7 +71,7 @@ function writeSchema(body: WritableObject, request: GenerateRequest, output: Out
     facts.report.defaulted("output_format.name", `"${defaultSchemaName}": the target requires a name`);
   }
   if (output.description !== "") schema.description = output.description;
-  if (output.schemaJson !== "") schema.schema = rawObject(output.schemaJson, "output_format.schema_json");
+  if (output.schemaJson !== "") schema.schema = rawJsonObject(output.schemaJson, "output_format.schema_json");
   if (output.strict !== undefined) schema.strict = output.strict;
   body.response_format = { type: "json_schema", json_schema: schema };
 }
@@ -77,7 +79,7 @@ function writeSchema(body: WritableObject, request: GenerateRequest, output: Out
 /** contract.md 3.4: a forced tool whose arguments become the text; beside other tools or thinking, an instruction. */
 function emulateSchema(body: WritableObject, request: GenerateRequest, output: OutputFormat, facts: OutputFacts): void {
   const { quirks, report, state, instruct, target } = facts;
-  const schema = output.schemaJson === "" ? new RawJson("{}") : rawObject(output.schemaJson, "output_format.schema_json");
+  const schema = output.schemaJson === "" ? new RawJson("{}") : rawJsonObject(output.schemaJson, "output_format.schema_json");
   const canForce = request.tools.length === 0 && request.reasoning === undefined && target.traits.tools !== false;
   if (canForce && !quirks.refusedParameters?.includes("tool_choice")) {
     state.schemaTool = schemaToolName;

@@ -1,4 +1,5 @@
 /** Tools and the choice among them. Schemas go out as the very text that came in: its order is part of prompt caches. */
+
 import {
   type CustomTool,
   type FunctionTool,
@@ -10,10 +11,11 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { RawJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { type CallState, customToolArgument } from "./call-state.ts";
 import { legalToolName } from "./tool-names.ts";
 import { format, webSearchField } from "./wire.ts";
-import { rawObject, type WriteContext, writeCacheMarker } from "./write-content.ts";
+import { type WriteContext, writeCacheMarker } from "./write-content.ts";
 
 export interface ToolFacts extends WriteContext {
   readonly marked: ReadonlySet<object>;
@@ -71,7 +73,7 @@ function writeFunction(tool: FunctionTool, path: string, facts: ToolFacts): Writ
   const { report, quirks } = facts;
   const written: WritableObject = { name: sentName(tool.name, `${path}.function`, facts) };
   if (tool.description !== "") written.description = tool.description;
-  if (tool.parametersJson !== "") written.parameters = rawObject(tool.parametersJson, `${path}.function.parameters_json`);
+  if (tool.parametersJson !== "") written.parameters = rawJsonObject(tool.parametersJson, `${path}.function.parameters_json`);
   if (tool.strict !== undefined && quirks.strictTools !== false) written.strict = tool.strict;
   else if (tool.strict) report.coerced(`${path}.function.strict`, "best effort: the target does not hold arguments to their schema");
   if (tool.resultSchemaJson !== "") report.dropped(`${path}.function.result_schema_json`, "the target takes no schema of results");
@@ -110,7 +112,7 @@ function writeHosted(tool: HostedTool, path: string, body: WritableObject, { rep
     report.dropped(path, `a provider-run tool of ${tool.format || "another format"} has no equal`);
     return undefined;
   }
-  const config = tool.configJson === "" ? new RawJson("{}") : rawObject(tool.configJson, `${path}.hosted.config_json`);
+  const config = tool.configJson === "" ? new RawJson("{}") : rawJsonObject(tool.configJson, `${path}.hosted.config_json`);
   if (tool.type !== webSearchField) return tool.configJson === "" ? { type: tool.type } : config;
   body[webSearchField] = config;
   return undefined;

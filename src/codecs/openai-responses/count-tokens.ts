@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { type CountTokensResponse, CountTokensResponseSchema } from "../../../gen/dragoman/v1/inference_service_pb.ts";
 import { UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { TokenCountCodec } from "../../core/dialect.ts";
-import { isJsonObject, parseJson, upstreamJsonLimits, type WritableObject, writeJson } from "../../core/json.ts";
+import { isJsonObject, tryParseJson, upstreamJsonLimits, type WritableObject, writeJson } from "../../core/json.ts";
 import { tokenCount } from "../../core/usage.ts";
 import type { OpenAiResponsesQuirks } from "./quirks.ts";
 import { brokenAnswer } from "./read-error.ts";
@@ -48,10 +48,6 @@ export function createTokenCountCodec(quirks: OpenAiResponsesQuirks): TokenCount
 }
 
 function inputTokensOf(body: string): unknown {
-  try {
-    const value = parseJson(body, upstreamJsonLimits);
-    return isJsonObject(value) ? value.input_tokens : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = tryParseJson(body, upstreamJsonLimits);
+  return isJsonObject(value) ? value.input_tokens : undefined;
 }

@@ -1,14 +1,16 @@
 /** Parts of a message as content parts, with what could not be carried in the report. */
+
 import type { CacheMarker } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { Media, Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { mergeExtras, type Writable, type WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { writeLogprobs } from "./logprobs.ts";
 import { cacheTtls, details, format, wordFor } from "./wire.ts";
-import { rawObject, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 
 /** A part with its place in the core request. */
 export interface Placed {
@@ -42,7 +44,7 @@ export function writeInputPart({ part, path }: Placed, context: WriteContext): W
       report.refused(`${path}.audio`, "the target takes no audio");
       break;
     case "opaque":
-      if (value.format === format) return rawObject(value.dataJson, path);
+      if (value.format === format) return rawJsonObject(value.dataJson, path);
       report.dropped(path, `a block of ${value.format || "another format"}`);
       break;
     default:
@@ -57,7 +59,7 @@ export function writeInputPart({ part, path }: Placed, context: WriteContext): W
 
 /** Content of an earlier answer: text with its citations, or a refusal. `extras` are the part's own unknown fields. */
 export function writeOutputPart({ part, path }: Placed, extras: string | undefined, { report }: WriteContext): Writable {
-  if (part.part.case === "opaque") return rawObject(part.part.value.dataJson, path);
+  if (part.part.case === "opaque") return rawJsonObject(part.part.value.dataJson, path);
   let written: WritableObject;
   if (part.part.case === "refusal") written = { type: "refusal", refusal: part.part.value };
   else {

@@ -1,11 +1,13 @@
 /** Messages as input items: one per message, call, result and reasoning, in their order. */
+
 import { type Message, type Part, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, upstreamJsonLimits, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { legalCallId, legalToolName, shortHash } from "./legal-names.ts";
 import { format, idOfType, idPrefix, itemExtras, signatureFamily } from "./wire.ts";
 import { mediaCases, type Placed, writeCacheMarker, writeInputPart, writeOutputPart } from "./write-content.ts";
-import { rawObject, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 
 interface Item {
   readonly written: Writable;
@@ -234,7 +236,7 @@ class ItemWriter {
       this.#context.report.refused(path, "names an item that is not kept: send the item itself, or store answers");
       return;
     }
-    this.#items.push({ written: rawObject(dataJson, path), path, kind });
+    this.#items.push({ written: rawJsonObject(dataJson, path), path, kind });
   }
 
   #content(parts: readonly Placed[]): Writable[] {

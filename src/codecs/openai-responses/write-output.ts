@@ -1,8 +1,10 @@
 /** Shape of the output: `text.format` and `text.verbosity`. */
+
 import { type GenerateRequest, Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Writable, WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { verbosities, wordFor } from "./wire.ts";
-import { rawObject, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 
 /** The function whose arguments are the answer; no client's tool is called so. */
 const schemaToolName = "dgm_json_answer";
@@ -39,7 +41,7 @@ function writeSchema(output: OutputFormat, context: WriteContext): WritableObjec
     report.defaulted("output_format.name", `"${defaultSchemaName}": the target requires a name`);
   }
   if (output.description !== "") written.description = output.description;
-  written.schema = output.schemaJson === "" ? {} : rawObject(output.schemaJson, "output_format.schema_json");
+  written.schema = output.schemaJson === "" ? {} : rawJsonObject(output.schemaJson, "output_format.schema_json");
   if (output.strict !== undefined) written.strict = output.strict;
   return written;
 }
@@ -53,7 +55,7 @@ function emulateSchema(
   { report, target, state }: WriteContext,
 ): void {
   const path = "output_format.schema_json";
-  const schema = rawObject(output.schemaJson === "" ? "{}" : output.schemaJson, path);
+  const schema = rawJsonObject(output.schemaJson === "" ? "{}" : output.schemaJson, path);
   if (request.tools.length === 0 && request.reasoning === undefined && target.traits.tools !== false) {
     state.schemaTool = schemaToolName;
     const description = output.description || "Gives the answer.";

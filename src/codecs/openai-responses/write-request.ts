@@ -6,7 +6,7 @@ import { writeExtras } from "../../core/extras.ts";
 import {
   isJsonObject,
   type JsonObject,
-  parseJson,
+  tryParseJson,
   upstreamJsonLimits,
   type Writable,
   type WritableObject,
@@ -137,10 +137,6 @@ function writeInclude(body: WritableObject, request: GenerateRequest, store: boo
 function readOwn(extrasJson: Readonly<Record<string, string>>): JsonObject {
   const text = extrasJson[format];
   if (text === undefined || !/"(?:include|prompt)"/.test(text)) return {};
-  try {
-    const parsed = parseJson(text, upstreamJsonLimits);
-    return isJsonObject(parsed) ? parsed : {};
-  } catch {
-    return {}; // writeExtras says what is wrong
-  }
+  const parsed = tryParseJson(text, upstreamJsonLimits);
+  return isJsonObject(parsed) ? parsed : {}; // writeExtras says what is wrong
 }

@@ -1,4 +1,5 @@
 /** Tools and the choice among them. Schemas go out as the very text that came in: its order is part of prompt caches. */
+
 import {
   type CustomTool,
   type FunctionTool,
@@ -11,9 +12,10 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { writeExtras } from "../../core/extras.ts";
 import type { Writable, WritableObject } from "../../core/json.ts";
+import { rawJsonObject } from "../../core/json-field.ts";
 import { legalToolName } from "./legal-names.ts";
 import { format } from "./wire.ts";
-import { rawObject, type WriteContext } from "./write-context.ts";
+import type { WriteContext } from "./write-context.ts";
 
 /** Writes `tools`, `tool_choice` and `parallel_tool_calls` into the body. */
 export function writeTools(body: WritableObject, request: GenerateRequest, context: WriteContext): void {
@@ -49,10 +51,10 @@ function sentName(name: string, path: string, { state, report }: WriteContext): 
 function writeFunction(tool: FunctionTool, path: string, isOwn: boolean, context: WriteContext): WritableObject {
   const written: WritableObject = { type: "function", name: sentName(tool.name, `${path}.function`, context) };
   if (tool.description !== "") written.description = tool.description;
-  if (tool.parametersJson !== "") written.parameters = rawObject(tool.parametersJson, `${path}.function.parameters_json`);
+  if (tool.parametersJson !== "") written.parameters = rawJsonObject(tool.parametersJson, `${path}.function.parameters_json`);
   if (tool.strict !== undefined) written.strict = tool.strict;
   else if (!isOwn) written.strict = false;
-  if (tool.resultSchemaJson !== "") written.output_schema = rawObject(tool.resultSchemaJson, `${path}.function.result_schema_json`);
+  if (tool.resultSchemaJson !== "") written.output_schema = rawJsonObject(tool.resultSchemaJson, `${path}.function.result_schema_json`);
   return written;
 }
 
@@ -75,7 +77,7 @@ const standIns: Readonly<Record<number, WritableObject>> = {
 
 function writeHosted(tool: HostedTool, path: string, { report }: WriteContext): Writable | undefined {
   if (tool.format === format)
-    return tool.configJson === "" ? { type: tool.type } : rawObject(tool.configJson, `${path}.hosted.config_json`);
+    return tool.configJson === "" ? { type: tool.type } : rawJsonObject(tool.configJson, `${path}.hosted.config_json`);
   const standIn = standIns[tool.kind];
   if (standIn === undefined) {
     report.dropped(path, `a provider-run tool of ${tool.format || "another format"} has no equal`);

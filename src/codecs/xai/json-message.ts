@@ -3,7 +3,8 @@ import { type DescField, type DescMessage, fromJsonString, type MessageShape, to
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
-import { isJsonObject, JsonError, parseJson, upstreamJsonLimits, writeJson } from "../../core/json.ts";
+import { upstreamJsonLimits, writeJson } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { formatName } from "./wire.ts";
 
@@ -35,7 +36,7 @@ export function mergeMessageExtras<Desc extends DescMessage>(
   const own = extrasJson[formatName];
   if (own === undefined || own === "") return;
   const at = `${path === "" ? "" : `${path}.`}extras_json.${formatName}`;
-  const fields = parse(own, at);
+  const fields = readJsonObject(own, at, upstreamJsonLimits);
   const target = reflect(schema, message);
   for (const [name, value] of Object.entries(fields)) {
     if (value === null) continue;
@@ -48,16 +49,6 @@ export function mergeMessageExtras<Desc extends DescMessage>(
 function copyField(schema: DescMessage, target: ReflectMessage, field: DescField, text: string, path: string): void {
   const source = reflect(schema, readMessage(schema, text, path));
   if (source.isSet(field)) target.set(field, source.get(field));
-}
-
-function parse(text: string, path: string) {
-  try {
-    const fields = parseJson(text, upstreamJsonLimits);
-    if (isJsonObject(fields)) return fields;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(path, "must be JSON text of one object");
 }
 
 /** The library's sentence names the field; values, which it may quote, stay out. */

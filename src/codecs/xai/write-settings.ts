@@ -15,10 +15,11 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { FormatType, type GetCompletionsRequest, ReasoningEffort, ResponseFormatSchema } from "../../../gen/xai/api/v1/chat_pb.ts";
 import { effortLevel, effortOfBudget, nearestEffort } from "../../core/effort.ts";
+import { upstreamJsonLimits } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { efforts, effortsTaken, maxStopSequences, maxTopLogprobs } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
-import { checkObject } from "./write-tools.ts";
 
 const maxInt32 = 2 ** 31 - 1;
 
@@ -68,7 +69,7 @@ function writeOutput(message: GetCompletionsRequest, output: OutputFormat, { rep
       message.responseFormat = create(ResponseFormatSchema, { formatType: FormatType.JSON_OBJECT });
       break;
     case OutputKind.JSON_SCHEMA:
-      checkObject(output.schemaJson, "output_format.schema_json");
+      if (output.schemaJson !== "") readJsonObject(output.schemaJson, "output_format.schema_json", upstreamJsonLimits);
       message.responseFormat = create(ResponseFormatSchema, { formatType: FormatType.JSON_SCHEMA, schema: output.schemaJson || "{}" });
       break;
     case OutputKind.GRAMMAR:

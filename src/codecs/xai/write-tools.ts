@@ -17,9 +17,9 @@ import {
   ToolChoiceSchema,
   ToolSchema,
 } from "../../../gen/xai/api/v1/chat_pb.ts";
-import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
-import { isJsonObject, JsonError, parseJson, upstreamJsonLimits, writeJson } from "../../core/json.ts";
+import { upstreamJsonLimits, writeJson } from "../../core/json.ts";
+import { readJsonObject } from "../../core/json-field.ts";
 import { readMessage } from "./json-message.ts";
 import { customToolArgument, formatName, hostedTools, toolModes } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
@@ -68,7 +68,8 @@ function writeFunction(
   { report }: WriteContext,
 ): Tool {
   if (resultSchemaJson !== "") report.dropped(`${path}.function.result_schema_json`, "the target takes no schema of results");
-  checkObject(parametersJson, `${path}.function.parameters_json`);
+  // It goes out as the very text that came in.
+  if (parametersJson !== "") readJsonObject(parametersJson, `${path}.function.parameters_json`, upstreamJsonLimits);
   const parameters = parametersJson || '{"type":"object","properties":{}}';
   const value = create(FunctionSchema, { name, description, parameters, strict: strict ?? false });
   return create(ToolSchema, { tool: { case: "function", value } });
@@ -109,15 +110,4 @@ function writeChoice(choice: CoreChoice, hasTools: boolean, { report }: WriteCon
   if (mode === ToolChoiceMode.TOOL) return create(ToolChoiceSchema, { toolChoice: { case: "functionName", value: toolName } });
   const value = toolModes[mode];
   return value === undefined ? undefined : create(ToolChoiceSchema, { toolChoice: { case: "mode", value } });
-}
-
-/** Schemas go out as the very text that came in; it must be an object all the same. Empty is legal. */
-export function checkObject(text: string, path: string): void {
-  if (text === "") return;
-  try {
-    if (isJsonObject(parseJson(text, upstreamJsonLimits))) return;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
-  throw invalidField(path, "must be JSON text of one object");
 }
