@@ -21,6 +21,7 @@ import { GrpcConnection } from "./grpc-connection.ts";
 import { GrpcFailure } from "./grpc-failure.ts";
 import { httpLimits } from "./http-limits.ts";
 import { bearer, type ProviderKind, type ProviderSetup } from "./provider-kind.ts";
+import { UnknownFieldReader } from "./unknown-fields.ts";
 
 /** Most models of one page of the list; the contract's maximum. */
 const pageSize = 10_000;
@@ -163,6 +164,7 @@ class Answer {
   readonly #call: AttemptCall;
   /** Open blocks, as candidate and index. */
   readonly #open = new Map<string, { readonly candidate: number; readonly index: number }>();
+  readonly #unknown = new UnknownFieldReader("dragoman");
   isSettled = false;
 
   constructor(names: ChainNames, call: AttemptCall) {
@@ -180,7 +182,8 @@ class Answer {
     else if (event.case === "started") this.#call.translation.push(...event.value.translation);
     this.#names.renameEvent(response);
     response.sequence = 0;
-    return [response];
+    // Of a newer gateway. Streams pass it on as it is; of an answer that is put together from events, blocks would lose it.
+    return this.#call.buffered && !isKeptWhole(event.case) ? [response, ...this.#unknown.read(response)] : [response];
   }
 
   /** Ends open blocks as incomplete. */
@@ -195,6 +198,11 @@ class Answer {
     this.isSettled = true;
     return usage === undefined ? [] : [usageEvent(withCost(usage, costNanoUsd))];
   }
+}
+
+/** Events whose message is a member of the folded answer. */
+function isKeptWhole(kind: GenerateEvent["event"]["case"]): boolean {
+  return kind === "started" || kind === "usage" || kind === "finished" || kind === "opaque";
 }
 
 function incompleteBlock(candidate: number, index: number): GenerateEvent {

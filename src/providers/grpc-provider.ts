@@ -16,6 +16,7 @@ import type { TranslationReport } from "../core/translation.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
 import type { GrpcConnection } from "./grpc-connection.ts";
 import { inlineUntaken, type MediaFetching, settleInlined } from "./inline-media.ts";
+import { UnknownFieldReader, unknownFieldsText } from "./unknown-fields.ts";
 
 /** Sends one message and gives the answer's. Throws GatewayError. */
 export type Send = <Input extends DescMessage, Output extends DescMessage>(
@@ -109,6 +110,7 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
   ): AsyncGenerator<EventBatch> {
     const source = await this.#connection.stream(service.stream, initOf(written.message), call);
     const reader = service.codec.eventReader(this.#connection.name, written.state);
+    const unknown = new UnknownFieldReader(service.codec.format);
     let events: GenerateEvent[] = [];
     try {
       for (;;) {
@@ -116,7 +118,7 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
         if (done === true) events = reader.end();
         else {
           call.attempt.httpStatus = 200;
-          for (const chunk of chunks) for (const event of reader.read(chunk)) events.push(event);
+          for (const chunk of chunks) events.push(...reader.read(chunk), ...unknown.read(chunk));
         }
         const batch = events;
         events = [];
@@ -140,7 +142,8 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
   ): Promise<EventBatch> {
     const reply = await this.#connection.unary(unary, initOf(message), call);
     try {
-      return { events: codec.readResponse(reply.message, this.#connection.name, state) };
+      const events = codec.readResponse(reply.message, this.#connection.name, state);
+      return { events: [...events, ...new UnknownFieldReader(codec.format).read(reply.message)] };
     } catch (thrown) {
       throw this.#connection.failure(thrown, call);
     }
@@ -148,14 +151,21 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
 
   async embed(request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedResponse> {
     throwIfStopped(call);
-    const { embedding } = await this.#open();
+    const { embedding, codec } = await this.#open();
     const { name } = this.#connection;
     if (embedding === undefined) throw new Error(`${name} does not embed`);
     // Written whole, so that paths in the report are those of the client's request.
     settle(embedding.prepare(request, target, name).report, call);
     const parts = splitInputs(request, embedding.maxInputs);
     const replies = await runInLanes(parts, embedLanes, call.signal, async (part, signal) => {
-      const reply = await embedding.prepare(part, target, name).send(this.#sender(call, signal));
+      let unknown: string | undefined;
+      const send: Send = async (method, message) => {
+        const answer = await this.#sender(call, signal)(method, message);
+        unknown = unknownFieldsText(answer);
+        return answer;
+      };
+      const reply = await embedding.prepare(part, target, name).send(send);
+      if (unknown !== undefined) reply.extrasJson[codec.format] = joinExtras(reply.extrasJson[codec.format], unknown);
       return joinEmbeddings([reply], [part]);
     });
     return joinEmbeddings(replies, parts);
@@ -184,6 +194,11 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
     this.#service ??= this.#load();
     return this.#service;
   }
+}
+
+/** Two JSON texts of objects without a name in common, as one. */
+function joinExtras(text: string | undefined, more: string): string {
+  return text === undefined || text === "{}" || text === "" ? more : `${text.slice(0, -1)},${more.slice(1)}`;
 }
 
 function settle(report: TranslationReport, call: AttemptCall): void {

@@ -25,8 +25,8 @@ export function mergeDeltas(events: readonly GenerateEvent[]): readonly Generate
 }
 
 /** Text or arguments and nothing else: what hangs on a delta stays with it. */
-function isPlainDelta({ event, extrasJson }: GenerateEvent): boolean {
-  if (event.case !== "blockDelta") return false;
+function isPlainDelta({ event, extrasJson, $unknown: newer }: GenerateEvent): boolean {
+  if (event.case !== "blockDelta" || newer !== undefined || event.value.$unknown !== undefined) return false;
   const { delta, annotations, logprobs } = event.value;
   if (delta.case !== "text" && delta.case !== "argumentsJson") return false;
   return annotations.length === 0 && logprobs.length === 0 && Object.keys(extrasJson).length === 0;

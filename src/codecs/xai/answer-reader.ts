@@ -11,6 +11,8 @@ import {
 import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
 import {
   type CompletionMessage,
+  type DebugOutput,
+  DebugOutputSchema,
   type Delta,
   type GetChatCompletionChunk,
   type InlineCitation,
@@ -22,14 +24,14 @@ import {
   ToolCallTypeSchema,
 } from "../../../gen/xai/api/v1/chat_pb.ts";
 import { type FinishReason, FinishReasonSchema } from "../../../gen/xai/api/v1/sample_pb.ts";
+import { unwrapInput } from "../../core/custom-tool.ts";
 import { GatewayError } from "../../core/error.ts";
-import { EventBuilder, finishedEvent, type GenerateEvent, startedEvent, usageEvent } from "../../core/event.ts";
-import { isJsonObject, JsonError, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { EventBuilder, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { CallState } from "./call-state.ts";
 import { codePoints, pageAnnotation, readCitation } from "./citations.ts";
 import { messageText } from "./json-message.ts";
 import { readUsage } from "./usage.ts";
-import { customToolArgument, enumName, finishReasons, formatName, isClientCall, signatureFamily } from "./wire.ts";
+import { enumName, finishReasons, formatName, isClientCall, signatureFamily } from "./wire.ts";
 import { textContent } from "./write-content.ts";
 import { toolOutputType } from "./write-messages.ts";
 
@@ -99,6 +101,11 @@ export class AnswerReader {
     if (text === this.#usage) return;
     this.#usage = text;
     this.#builder.push(usageEvent(usage));
+  }
+
+  /** What teams with debugging privileges are told. */
+  debugOutput(output: DebugOutput | undefined): void {
+    if (output !== undefined) this.#builder.push(opaqueEvent(formatName, "debug_output", messageText(DebugOutputSchema, output)));
   }
 
   pages(urls: readonly string[]): void {
@@ -190,7 +197,7 @@ export class AnswerReader {
         inputText: "",
       },
     });
-    if (isCustom) this.#builder.text(number, index, customInput(written));
+    if (isCustom) this.#builder.text(number, index, unwrapInput(written));
     else if (written !== "") this.#builder.argumentsJson(number, index, written);
     this.#builder.endBlock(number, index);
   }
@@ -250,18 +257,6 @@ export class AnswerReader {
 
 export function readUsageOf(answer: AnswerReader, usage: Parameters<typeof readUsage>[0] | undefined): void {
   if (usage !== undefined) answer.usage(readUsage(usage));
-}
-
-/** The text of a free-text tool; what is no such argument goes on as it is. */
-function customInput(written: string): string {
-  try {
-    const value = parseJson(written, upstreamJsonLimits);
-    const input = isJsonObject(value) ? value[customToolArgument] : undefined;
-    return typeof input === "string" ? input : written;
-  } catch (error) {
-    if (error instanceof JsonError) return written;
-    throw error;
-  }
 }
 
 function readLogprobs(logprobs: LogProbs | undefined): TokenLogprob[] {

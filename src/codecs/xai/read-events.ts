@@ -17,6 +17,7 @@ export class XaiEventReader implements MessageReader<GetChatCompletionChunk> {
       this.#answer.output({ index, content: delta, logprobs, finishReason });
     this.#answer.pages(chunk.citations);
     readUsageOf(this.#answer, chunk.usage);
+    this.#answer.debugOutput(chunk.debugOutput);
     return this.#answer.take();
   }
 

@@ -13,6 +13,7 @@ export function readResponse(reply: GetChatCompletionResponse, provider: string,
     answer.output({ index, content: message, logprobs, finishReason });
   answer.pages(reply.citations);
   readUsageOf(answer, reply.usage);
+  answer.debugOutput(reply.debugOutput);
   answer.end();
   return answer.take();
 }
