@@ -23,6 +23,9 @@ export interface CallRecorder {
   see(events: readonly GenerateEvent[]): void;
   /** The reply of an operation that answers once. */
   answered(reply: EmbedResponse | CountTokensResponse): void;
-  /** The call is over: what it cost, and why it failed; undefined on success. */
-  end(settled: Settled | undefined, error: GatewayError | undefined): void;
+  /**
+   * The call is over, and so is what it cost: to be called when its last stream is, also one that is read on after the
+   * client left. `error` is undefined on success; `durationMs` is what the client saw of it.
+   */
+  end(settled: Settled | undefined, error: GatewayError | undefined, durationMs: number): void;
 }

@@ -18,6 +18,7 @@ import type { Router } from "../core/routing.ts";
 import type { Target } from "../core/target.ts";
 import type { AttemptSpan } from "../core/tracing.ts";
 import type { OutputMeter } from "../core/usage.ts";
+import type { AttemptEndings } from "./attempt-endings.ts";
 
 /** Who is charged for a failed attempt: nobody, or the tenant. What the provider takes is kept in either case. */
 export type ChargePolicy = "success_only" | "all_attempts";
@@ -42,6 +43,8 @@ export interface AttemptOptions {
   readonly chargePolicy?: ChargePolicy | undefined;
   /** By provider; by default estimate. */
   readonly onDisconnect?: ((provider: string) => DisconnectPolicy) | undefined;
+  /** Is told of every attempt that is over. */
+  readonly endings: AttemptEndings;
 }
 
 /** What the attempts of a call have in common. */
@@ -178,6 +181,7 @@ export class RunningAttempt {
     attempt.pricingVersion = settlement.pricingVersion;
     this.span?.end(error);
     if (this.#begun) this.#options.ledger.settle({ call: this.call, attempt, settlement, error });
+    this.#options.endings.ended(attempt);
   }
 
   /** Whether the provider may have begun to work, and so to bill: it was reached, and neither it nor we refused. */

@@ -17,6 +17,7 @@ import { GatewayError, type Reason, reasons } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import type { IdempotencyId, IdempotencyStore, StoredReply } from "../core/idempotency-store.ts";
 import type { Logger } from "../core/log.ts";
+import { isOpen } from "./attempt-endings.ts";
 import { AnswerRecording, readRecording } from "./recorded-answer.ts";
 import type { Stage } from "./stage.ts";
 
@@ -135,7 +136,8 @@ class KeyedRun {
   /** `committed`: something of the answer has reached the client. */
   fail(error: GatewayError, committed: boolean): Promise<void> {
     const { reason, message, status } = error;
-    const mayBeBilled = committed || this.#call.attempts.some(({ usage }) => usage !== undefined);
+    // A stream that is still read for its counts will be billed.
+    const mayBeBilled = committed || this.#call.attempts.some((attempt) => attempt.usage !== undefined || isOpen(attempt));
     return mayBeBilled ? this.#finish({ kind: "failed", reason, message, status }) : this.#release();
   }
 

@@ -11,6 +11,7 @@ import { type EventBatch, settledEvent } from "../core/event.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { CallRecorder, LoggableRequest, RequestLog } from "../core/request-log.ts";
 import { addUsages } from "../core/usage.ts";
+import { type AttemptEndings, isOpen } from "./attempt-endings.ts";
 import type { ChargePolicy } from "./attempts.ts";
 import type { Stage } from "./stage.ts";
 
@@ -21,6 +22,8 @@ export interface ObserveOptions {
   readonly chargePolicy?: ChargePolicy | undefined;
   /** Absent: calls leave no record. */
   readonly requestLog?: RequestLog | undefined;
+  /** Says when a stream is over that is read on for its counts. */
+  readonly endings: AttemptEndings;
 }
 
 /** For operations that stream: numbers the events and ends with `settled`. */
@@ -74,13 +77,13 @@ export function observeReply<Request extends LoggableRequest, Reply extends Embe
 
 function settleSuccess(call: Call, { clock, chargePolicy }: ObserveOptions): Settled {
   const charged = chargePolicy === "all_attempts" ? call.attempts : call.attempts.slice(-1);
-  return settle(call, charged, call.translation, clock);
+  return settle(call, charged, call.translation, clock.now() - call.startedAt);
 }
 
 /** Anything thrown, as a GatewayError with what the call had cost until then. */
 function settleFailure(call: Call, thrown: unknown, sequence: number, clock: Clock): GatewayError {
   const error = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
-  error.settled ??= settle(call, call.attempts, error.details.translation ?? [], clock);
+  error.settled ??= settle(call, call.attempts, error.details.translation ?? [], clock.now() - call.startedAt);
   error.committed = sequence > 0;
   error.lastSequence = sequence;
   return error;
@@ -103,17 +106,21 @@ function endCall(
   requestedModel: string,
   outcome: GatewayError | Settled | undefined,
   recorder: CallRecorder | undefined,
-  { ledger, clock }: ObserveOptions,
+  { ledger, clock, endings }: ObserveOptions,
 ): void {
   const error = outcome instanceof GatewayError ? outcome : undefined;
   const settled = outcome instanceof GatewayError ? outcome.settled : outcome;
+  const durationMs = clock.now() - call.startedAt;
   call.span?.end(requestedModel, call.attempts, error);
-  ledger.callEnded({ call, requestedModel, error, durationMs: clock.now() - call.startedAt });
-  recorder?.end(settled, error);
+  ledger.callEnded({ call, requestedModel, error, durationMs });
+  if (!call.attempts.some(isOpen)) recorder?.end(settled, error, durationMs);
+  else
+    endings.whenOver(call, () =>
+      recorder?.end(settle(call, call.attempts, error?.details.translation ?? [], durationMs), error, durationMs),
+    );
 }
 
-function settle(call: Call, charged: readonly Attempt[], translation: readonly TranslationNote[], clock: Clock): Settled {
-  const total = clock.now() - call.startedAt;
+function settle(call: Call, charged: readonly Attempt[], translation: readonly TranslationNote[], total: number): Settled {
   const provider = Math.min(
     total,
     call.attempts.reduce((sum, attempt) => sum + attempt.durationMs, 0),

@@ -27,6 +27,7 @@ import type { SignatureStore } from "../core/signature-store.ts";
 import type { Tokenizers } from "../core/tokenizer.ts";
 import { Admission, admitReply, admitStream } from "./admit.ts";
 import { attemptEmbed } from "./attempt-embed.ts";
+import { AttemptEndings } from "./attempt-endings.ts";
 import { attemptGenerate } from "./attempt-generate.ts";
 import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
@@ -78,7 +79,8 @@ export interface Pipeline extends Operations {
   readonly drains: DrainPool | undefined;
 }
 
-export function createOperations(options: PipelineOptions): Pipeline {
+export function createOperations(given: PipelineOptions): Pipeline {
+  const options = { ...given, endings: new AttemptEndings() };
   const admission = new Admission(options);
   const limits = options.limits === undefined ? undefined : { ...options, ...options.limits };
   const drains = options.drain === undefined ? undefined : new DrainPool(options.drain);

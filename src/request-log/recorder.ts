@@ -18,8 +18,9 @@ export interface EndedCall {
   readonly retention: Retention;
   readonly settled: Settled | undefined;
   readonly error: GatewayError | undefined;
-  /** Milliseconds since 1970. */
+  /** When everything was known of it, in milliseconds since 1970. */
   readonly endedAt: number;
+  /** Until its client had the answer, or left. */
   readonly durationMs: number;
   readonly seen: Seen;
 }
@@ -55,7 +56,7 @@ export interface RecorderOptions {
   readonly retention: Retention;
   /** Most characters of the answer that are kept, with retention full. */
   readonly maxAnswerLength: number;
-  end(seen: Seen, settled: Settled | undefined, error: GatewayError | undefined): void;
+  end(seen: Seen, settled: Settled | undefined, error: GatewayError | undefined, durationMs: number): void;
 }
 
 export class Recorder implements CallRecorder, Seen {
@@ -109,9 +110,9 @@ export class Recorder implements CallRecorder, Seen {
     this.served = { provider: reply.provider, model: reply.servedModel, usedFallback: reply.usedFallback ?? false };
   }
 
-  end(settled: Settled | undefined, error: GatewayError | undefined): void {
+  end(settled: Settled | undefined, error: GatewayError | undefined, durationMs: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#options.end(this, settled, error);
+    this.#options.end(this, settled, error, durationMs);
   }
 }

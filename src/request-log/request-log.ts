@@ -82,15 +82,17 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
       return new Recorder({
         retention,
         maxAnswerLength: maxBodyLength,
-        end(seen, settled, error) {
-          add({ call, request: retention === "none" ? undefined : request, model: request.model, retention, settled, error, seen });
+        end(seen, settled, error, durationMs) {
+          const kept = retention === "none" ? undefined : request;
+          add({ call, request: kept, model: request.model, retention, settled, error, seen, durationMs });
         },
       });
     },
 
     refused(call, model, error) {
       const retention = retentionOf(call.options, policy);
-      add({ call, request: undefined, model, retention, settled: undefined, error, seen: nothingSeen });
+      const durationMs = clock.now() - call.startedAt;
+      add({ call, request: undefined, model, retention, settled: undefined, error, seen: nothingSeen, durationMs });
     },
 
     onWritten(listener) {
@@ -110,10 +112,10 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
     },
   };
 
-  function add(facts: Omit<EndedCall, "endedAt" | "durationMs">): void {
+  function add(facts: Omit<EndedCall, "endedAt">): void {
     // The client's body is not to live on in the queue.
     const call = facts.call.wire === undefined ? facts.call : { ...facts.call, wire: undefined };
-    const ended = { ...facts, call, endedAt: clock.wall(), durationMs: clock.now() - call.startedAt };
+    const ended = { ...facts, call, endedAt: clock.wall() };
     queue.add({ ended }, weightOf(ended));
   }
 

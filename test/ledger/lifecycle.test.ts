@@ -10,6 +10,7 @@ import { type EventBatch, EventBuilder, finishedEvent, startedEvent, usageEvent 
 import type { AttemptEnding, AttemptIntent, Checkpoint, Ledger } from "../../src/core/ledger.ts";
 import type { Price } from "../../src/core/pricing.ts";
 import type { Provider } from "../../src/core/provider.ts";
+import { AttemptEndings } from "../../src/pipeline/attempt-endings.ts";
 import { attemptGenerate } from "../../src/pipeline/attempt-generate.ts";
 import type { AttemptOptions, ChargePolicy, DisconnectPolicy } from "../../src/pipeline/attempts.ts";
 import { DrainPool } from "../../src/pipeline/drain-pool.ts";
@@ -83,6 +84,7 @@ function harness(models: readonly Generate[], { chargePolicy, onDisconnect, drai
     chargePolicy,
     onDisconnect: () => onDisconnect ?? "estimate",
     drains,
+    endings: new AttemptEndings(),
   });
   const client = new AbortController();
   const call: Call = {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { CallOptionsSchema } from "../../gen/dragoman/v1/call_pb.ts";
 import { type EmbedRequest, EmbedRequestSchema, type EmbedResponse, EmbedResponseSchema } from "../../gen/dragoman/v1/embed_pb.ts";
 import { BlockKind, FinishReason, type GenerateRequest, GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
-import { AttemptSchema, TranslationNoteSchema, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
+import { AttemptSchema, AttemptStatus, TranslationNoteSchema, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../../src/core/call.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
@@ -165,7 +165,8 @@ test("a key is kept for a day; one whose process died is free a minute after the
 describe("failures", () => {
   const failing = (error: GatewayError, billed: boolean): Generate =>
     async function* (_, call) {
-      call.attempts.push(create(AttemptSchema, billed ? { usage: create(UsageSchema, { inputTokens: 1 }) } : {}));
+      const usage = billed ? { usage: create(UsageSchema, { inputTokens: 1 }) } : {};
+      call.attempts.push(create(AttemptSchema, { status: AttemptStatus.ERROR, ...usage }));
       yield* [] as EventBatch[];
       throw error;
     };
@@ -188,6 +189,18 @@ describe("failures", () => {
   test("a client that left after the first words must choose a new key", async () => {
     const { step, dispatched } = harness(answer);
     for await (const _ of step(request(), startCall())) break;
+    expect(await failureOf(step(request(), startCall()))).toMatchObject({ reason: "not_replayable", status: 409 });
+    expect(dispatched()).toBe(1);
+  });
+
+  test("a client that left before the first word, while its stream is read on for the bill, must too", async () => {
+    const { step, dispatched } = harness(async function* (_, call) {
+      // No status yet: the attempt is not over.
+      call.attempts.push(create(AttemptSchema, { usageId: "u-1" }));
+      yield* [] as EventBatch[];
+      throw new GatewayError("cancelled", "the client went away");
+    });
+    expect((await failureOf(step(request(), startCall()))).reason).toBe("cancelled");
     expect(await failureOf(step(request(), startCall()))).toMatchObject({ reason: "not_replayable", status: 409 });
     expect(dispatched()).toBe(1);
   });

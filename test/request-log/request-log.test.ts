@@ -94,7 +94,7 @@ function answer(requestLog: RunningRequestLog, call: Call, said = "an answer"): 
   for (const piece of said.match(/.{1,500}/gs) ?? []) events.text(0, block, piece);
   events.endBlock(0, block);
   recorder.see(events.take());
-  recorder.end(undefined, undefined);
+  recorder.end(undefined, undefined, 0);
 }
 
 const everything = { size: 1_000 };
@@ -103,8 +103,8 @@ describe("the request log", () => {
   test("leaves one record a call, however often its end is told", async () => {
     const { requestLog, stores } = await open();
     const recorder = requestLog.begin(callOf(), request);
-    recorder.end(undefined, undefined);
-    recorder.end(undefined, new GatewayError("internal", "again"));
+    recorder.end(undefined, undefined, 0);
+    recorder.end(undefined, new GatewayError("internal", "again"), 0);
     await requestLog.flush();
     expect((await stores.requestLog.query("default", {}, everything)).items).toMatchObject([{ status: "success" }]);
   });
@@ -194,7 +194,9 @@ describe("the request log", () => {
       },
     };
     const parts = [image, { part: { case: "toolResult" as const, value: { toolCallId: "1", content: [image] } } }];
-    requestLog.begin(call, create(GenerateRequestSchema, { model: "m", messages: [{ role: Role.USER, parts }] })).end(undefined, undefined);
+    requestLog
+      .begin(call, create(GenerateRequestSchema, { model: "m", messages: [{ role: Role.USER, parts }] }))
+      .end(undefined, undefined, 0);
     await requestLog.flush();
     const body = (await stores.requestLog.get("default", call.requestId))?.content?.requestBody ?? "";
     expect(body.match(/\[5000 bytes\]/g)).toHaveLength(2);

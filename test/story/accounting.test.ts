@@ -41,6 +41,7 @@ beforeAll(async () => {
       data_dir: directory,
       stores: { engine: "sqlite" },
       ledger: { reserve_bytes: 0 },
+      request_log: { queue: { flush_ms: 10 } },
       prices: [{ provider: "*", model: "*", rates: dollars }].flatMap((price) =>
         providersOf(sim).map(([provider]) => ({ ...price, provider })),
       ),
@@ -177,8 +178,31 @@ describe.each(Object.keys(formats))("%s", (format) => {
     for (const [index, expected] of scenario.rows.entries()) {
       judge(rows[index] as LedgerRow, bill[index] as BillRow, expected, scenario.leave !== "never");
     }
+    await expectLogAgrees(user, rows);
   });
 });
+
+/** Each call has one log record, which says what its rows say: of the answer on success, of all that was tried on failure. */
+async function expectLogAgrees(endUser: string, rows: readonly LedgerRow[]): Promise<void> {
+  const records = await vi.waitFor(
+    async () => {
+      const { items } = await stores.requestLog.query("default", { endUser }, { size: 10 });
+      expect(items).toHaveLength(1);
+      return items;
+    },
+    { timeout: 5_000, interval: 10 },
+  );
+  const [record] = records;
+  const counted = (record?.status === "success" ? rows.slice(-1) : rows).filter(({ usage }) => usage !== undefined);
+  const sum = (pick: (row: LedgerRow) => number | undefined) => counted.reduce((total, row) => total + (pick(row) ?? 0), 0);
+  expect(record?.attempts.map(({ status }) => status)).toEqual(rows.map(({ status }) => status));
+  expect({ input: record?.promptTokens ?? 0, output: record?.completionTokens ?? 0, cost: record?.costNano }).toEqual({
+    input: sum(({ usage }) => usage?.inputTokens),
+    output: sum(({ usage }) => usage?.outputTokens),
+    cost: counted.reduce((total, { costNano }) => total + (costNano ?? 0n), 0n),
+  });
+  expect(record?.usageEstimated).toBe(counted.some(({ usage }) => usage?.basis === UsageBasis.ESTIMATED));
+}
 
 test("at rest nothing is open, and sums are the sum of the rows", async () => {
   expect((await stores.ledger.openRows(undefined, { size: 1 })).items).toEqual([]);

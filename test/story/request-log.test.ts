@@ -40,7 +40,12 @@ beforeAll(async () => {
         },
       },
     },
-    configure: (sim) => ({ providers: { leaky: { type: "openai", base_url: `${sim.url}/v1`, api_key: upstreamKey } } }),
+    configure: (sim) => ({
+      providers: {
+        leaky: { type: "openai", base_url: `${sim.url}/v1`, api_key: upstreamKey },
+        drained: { type: "openai", base_url: `${sim.url}/v1`, api_key: "sk-drained-0001", on_disconnect: "drain" },
+      },
+    }),
   });
 });
 afterAll(async () => {
@@ -174,6 +179,44 @@ describe("however a call ends", () => {
     const record = await recordOf(id);
     expect(record).toMatchObject({ status: RequestStatus.CANCELLED, errorCode: "cancelled", usageEstimated: true, httpStatus: 200 });
     expect(record.completionTokens).toBeGreaterThan(0);
+  });
+
+  test("a client that leaves a stream that is read on: the counts that it ends with, in the log, its watch and the sums", async () => {
+    const id = newId();
+    const watch = new AbortController();
+    const seen: RequestRecord[] = [];
+    const watching = (async () => {
+      for await (const { request } of log().watchRequests({ filter: { externalRequestId: id } }, { signal: watch.signal })) {
+        if (request !== undefined) seen.push(request);
+      }
+    })().catch((error: unknown) => ConnectError.from(error).code);
+    const stop = new AbortController();
+    const content = script({ text: "some words come at once " }, { delay_ms: 2_000 }, { text: "and the others when nobody listens" });
+    gateway.reset();
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-dragoman-external-request-id": id },
+      body: JSON.stringify({ ...chat("drained/sim-script", content), stream: true }),
+      signal: stop.signal,
+    });
+    await response.body?.getReader().read();
+    stop.abort();
+    const record = await recordOf(id);
+    const [bill] = gateway.sim.bill();
+    expect(record).toMatchObject({ status: RequestStatus.CANCELLED, usageEstimated: false });
+    expect({ input: record.promptTokens, output: record.completionTokens }).toEqual({
+      input: bill?.inputTokens,
+      output: bill?.outputTokens,
+    });
+    expect(record.attempts).toMatchObject([{ status: "cancelled" }]);
+    // What the client saw of it, not what came after.
+    expect(record.latencyMs).toBeLessThan(record.attempts[0]?.durationMs ?? 0);
+    const { sums } = await usage().sumUsage({ query: { provider: "drained" } });
+    expect(sums).toMatchObject([{ calls: 1n, estimated: 0n, outputTokens: BigInt(bill?.outputTokens ?? -1) }]);
+    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 5_000 });
+    expect(seen[0]).toEqual(record);
+    watch.abort();
+    expect(await watching).toBe(Code.Canceled);
   });
 
   test.each([
