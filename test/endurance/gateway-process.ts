@@ -1,6 +1,7 @@
 /** The gateway as a process of its own, which may be killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface GatewayProcess {
@@ -14,12 +15,14 @@ export interface GatewayProcess {
 }
 
 const startMs = 60_000;
+/** Half of a start is reading TypeScript, which an installed gateway has behind it. Node writes it when a gateway ends by itself. */
+const compileCache = join(tmpdir(), "dragoman-compile-cache");
 
 /** Rejects with what the program wrote where it does not start. Nothing of this process's keys reaches it. */
 export async function startGatewayProcess(config: string, words: readonly string[] = []): Promise<GatewayProcess> {
   const child = spawn(process.execPath, ["src/main.ts", "serve", "--config", config, ...words], {
     cwd: join(import.meta.dirname, "../.."),
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", NO_COLOR: "1" },
+    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", NO_COLOR: "1", NODE_COMPILE_CACHE: compileCache },
   });
   let out = "";
   let err = "";
