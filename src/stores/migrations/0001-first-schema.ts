@@ -81,8 +81,12 @@ export const firstSchema: Migration = {
       completion_tokens BIGINT, cost_nano BIGINT, bytes BIGINT NOT NULL, record {text} NOT NULL, PRIMARY KEY (tenant, request_id))`,
     "CREATE INDEX request_log_by_time ON request_log (tenant, created_at, request_id)",
     "CREATE INDEX request_log_by_age ON request_log (created_at, tenant, request_id)",
-    "CREATE INDEX request_log_by_agent ON request_log (tenant, caller_agent, created_at)",
-    "CREATE INDEX request_log_by_session ON request_log (tenant, session_id, created_at)",
+    // Each ends like a page's order: without statistics SQLite would sort by time and look at every record else.
+    "CREATE INDEX request_log_by_agent ON request_log (tenant, caller_agent, created_at, request_id)",
+    "CREATE INDEX request_log_by_session ON request_log (tenant, session_id, created_at, request_id)",
+    "CREATE INDEX request_log_by_key ON request_log (tenant, key_id, created_at, request_id)",
+    "CREATE INDEX request_log_by_end_user ON request_log (tenant, end_user, created_at, request_id)",
+    "CREATE INDEX request_log_by_external_id ON request_log (tenant, external_request_id, created_at, request_id)",
 
     `CREATE TABLE request_contents (
       tenant {text} NOT NULL, request_id {text} NOT NULL, created_at BIGINT NOT NULL, bytes BIGINT NOT NULL, content {text} NOT NULL,
