@@ -14,10 +14,11 @@ import {
   ToolCallSchema,
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { CallState } from "../../core/call-state.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { GatewayError } from "../../core/error.ts";
 import { EventBuilder, type Extras, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
-import { type CallState, customToolArgument } from "./call-state.ts";
 import { readCitation } from "./citations.ts";
 import { OpaqueBlock } from "./opaque-block.ts";
 import { UsageReader } from "./usage.ts";

@@ -5,13 +5,14 @@
  * The order on the wire is message_start, then per block content_block_start, _delta, _stop, then message_delta with
  * stop reason and usage, then message_stop, which is the end mark. `ping` may stand anywhere.
  */
+
+import { CallState } from "../../core/call-state.ts";
 import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
-import { CallState } from "./call-state.ts";
 import { readErrorEvent } from "./read-error.ts";
 import { objectMember, textMember } from "./wire.ts";
 

@@ -1,6 +1,7 @@
 /** Answers of the Messages API for its own clients, record by record as they came (design.md 4, rule 10). */
+
+import { CallState } from "../../core/call-state.ts";
 import type { AnswerRelay, RelayCodec } from "../../core/dialect.ts";
-import { CallState } from "./call-state.ts";
 import { patchRequest } from "./patch-request.ts";
 import type { AnthropicMessagesQuirks } from "./quirks.ts";
 

@@ -2,6 +2,7 @@
  * Events to the named records of a message stream (contract.md 4). Blocks of the core may overlap, those of the wire may not:
  * the earliest open one streams, the others wait until it ends. Neighbours of one batch share a record.
  */
+
 import {
   type BlockDelta,
   type BlockEnded,
@@ -12,11 +13,11 @@ import {
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import type { AnswerFacts, DialectRequest, EventWriter } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import type { EventBatch, GenerateEvent } from "../../core/event.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
-import { customToolArgument } from "./call-state.ts";
 import { writeAnswerCitation } from "./citations.ts";
 import { writeFinalUsage, writeUsage } from "./usage.ts";
 import { formatName } from "./wire.ts";

@@ -2,9 +2,9 @@
 import { Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { jsonText, RawJson, type WritableObject } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
+import { adaptSchema } from "../../core/json-schema-subset.ts";
 import { legalToolName } from "./legal-names.ts";
 import type { WriteContext } from "./write-context.ts";
-import { adaptSchema } from "./write-schema.ts";
 
 /** At most one of them is set. */
 export interface FormatPlan {

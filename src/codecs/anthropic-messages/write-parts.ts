@@ -1,10 +1,11 @@
 /** Parts of messages as content blocks. */
+
 import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { isJsonObject, type JsonObject, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
-import { customToolArgument } from "./call-state.ts";
 import { writeCitation } from "./citations.ts";
 import { legalId, legalToolName } from "./legal-names.ts";
 import { formatName, signatureFamily } from "./wire.ts";

@@ -1,6 +1,7 @@
 /** A request in the words of the Messages API. What cannot be said goes into the report. */
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { CallState } from "../../core/call-state.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
@@ -8,7 +9,6 @@ import { type Writable, type WritableObject, writeJson } from "../../core/json.t
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { type AutomaticMarker, CacheMarkers, writeCacheControl } from "./cache-markers.ts";
-import { CallState } from "./call-state.ts";
 import type { AnthropicMessagesQuirks } from "./quirks.ts";
 import { regroupMessages } from "./regroup-messages.ts";
 import { betasHeader, betasMember, formatName, thinkingTypes } from "./wire.ts";

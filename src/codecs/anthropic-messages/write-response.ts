@@ -1,8 +1,9 @@
 /** A folded answer as a message. */
+
 import { type CompleteResponse, type Part, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import type { AnswerFacts, DialectRequest } from "../../core/dialect.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
-import { customToolArgument } from "./call-state.ts";
 import { writeAnswerCitation } from "./citations.ts";
 import { writeUsage } from "./usage.ts";
 import { formatName } from "./wire.ts";

@@ -9,11 +9,12 @@ import {
   type ToolChoice,
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument, customToolDescription, customToolParameters } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { jsonText, RawJson, type WritableObject } from "../../core/json.ts";
+import type { WritableObject } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
-import { customToolArgument } from "./call-state.ts";
+import { objectParameters, toolName } from "../../core/tool-definition.ts";
 import { legalToolName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
@@ -43,10 +44,6 @@ export function writeTools(tools: readonly Tool[], choice: ToolChoice | undefine
   });
 }
 
-function toolName({ tool }: Tool): string {
-  return tool.case === "hosted" ? tool.value.type : (tool.value?.name ?? "");
-}
-
 function writeTool({ tool }: Tool, path: string, context: WriteContext): WritableObject | undefined {
   switch (tool.case) {
     case "function":
@@ -68,30 +65,20 @@ function writeFunction(tool: FunctionTool, path: string, context: WriteContext):
   return {
     name: sentName(tool.name, path, context),
     description: tool.description || undefined,
-    input_schema: writeParameters(tool.parametersJson, `${path}.parameters_json`),
+    input_schema: objectParameters(tool.parametersJson, `${path}.parameters_json`),
     strict: canBeStrict ? tool.strict : undefined,
   };
 }
 
-/** The client's own text, so that the prompt cache sees the same bytes; `type: object` is required. */
-function writeParameters(parametersJson: string, path: string): RawJson | WritableObject {
-  if (parametersJson.trim() === "") return { type: "object", properties: {} };
-  const schema = readJsonObject(parametersJson, path);
-  if (schema.type !== undefined) return new RawJson(parametersJson);
-  const members = jsonText(schema).trim().slice(1);
-  return new RawJson(`{"type":"object"${/^\s*\}$/.test(members) ? ',"properties":{}' : ","}${members}`);
-}
-
 /** A free-text tool as a function with one argument; the reader undoes it. */
-function writeCustom({ name, description, grammar }: CustomTool, path: string, context: WriteContext): WritableObject {
+function writeCustom(tool: CustomTool, path: string, context: WriteContext): WritableObject {
   context.report.emulated(path, `a function with the argument ${customToolArgument}`);
-  const rule = grammar === undefined ? "" : `The ${customToolArgument} must follow this ${grammar.syntax} grammar:\n${grammar.definition}`;
-  const sent = sentName(name, path, context);
+  const sent = sentName(tool.name, path, context);
   context.state.customTools.add(sent);
   return {
     name: sent,
-    description: [description, rule].filter((text) => text !== "").join("\n\n") || undefined,
-    input_schema: { type: "object", properties: { [customToolArgument]: { type: "string" } }, required: [customToolArgument] },
+    description: customToolDescription(tool),
+    input_schema: customToolParameters(),
   };
 }
 

@@ -14,9 +14,10 @@ import {
   ToolCallSchema,
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { EventBuilder, type Extras, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
-import { type CallState, customToolArgument } from "./call-state.ts";
+import type { ConverseCallState } from "./call-state.ts";
 import { readCitation } from "./citations.ts";
 import { OpaqueBlock } from "./opaque-block.ts";
 import { readUsage } from "./usage.ts";
@@ -48,7 +49,7 @@ const answerKnown = new Set([...eventKnown, "output", "additionalModelResponseFi
 
 export class AnswerBuilder {
   readonly #provider: string;
-  readonly #state: CallState;
+  readonly #state: ConverseCallState;
   readonly #events = new EventBuilder();
   /** By `contentBlockIndex`, which counts all blocks. */
   readonly #open = new Map<number, OpenBlock>();
@@ -58,7 +59,7 @@ export class AnswerBuilder {
   #finished = false;
   #calledTool = false;
 
-  constructor(provider: string, state: CallState) {
+  constructor(provider: string, state: ConverseCallState) {
     this.#provider = provider;
     this.#state = state;
   }

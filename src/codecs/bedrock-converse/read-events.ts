@@ -11,7 +11,7 @@ import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerBuilder, eventExtras } from "./answer-builder.ts";
-import { CallState } from "./call-state.ts";
+import { ConverseCallState } from "./call-state.ts";
 import { readErrorObject } from "./read-error.ts";
 import { exceptionMark, objectMember, textMember } from "./wire.ts";
 
@@ -20,7 +20,7 @@ const longNumber = /\d{16}/;
 
 /** `state` is what writeRequest gave; anything else means that nothing was emulated. */
 export function createEventReader(provider: string, state: unknown): EventReader {
-  return new ConverseEventReader(provider, state instanceof CallState ? state : new CallState());
+  return new ConverseEventReader(provider, state instanceof ConverseCallState ? state : new ConverseCallState());
 }
 
 class ConverseEventReader implements EventReader {
@@ -28,7 +28,7 @@ class ConverseEventReader implements EventReader {
   readonly #answer: AnswerBuilder;
   #done = false;
 
-  constructor(provider: string, state: CallState) {
+  constructor(provider: string, state: ConverseCallState) {
     this.#provider = provider;
     this.#answer = new AnswerBuilder(provider, state);
   }

@@ -3,7 +3,7 @@ import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
-import { CallState } from "./call-state.ts";
+import { ConverseCallState } from "./call-state.ts";
 import { readCited } from "./citations.ts";
 import { isError, readErrorObject } from "./read-error.ts";
 import { objectMember, textMember } from "./wire.ts";
@@ -13,7 +13,7 @@ export function readResponse(body: string, provider: string, state: unknown): Ge
   const response = parseBody(body, provider);
   const message = objectMember(objectMember(response, "output") ?? {}, "message");
   if (message === undefined || !Array.isArray(message.content)) throw unreadable(provider, "an answer without a message");
-  const answer = new AnswerBuilder(provider, state instanceof CallState ? state : new CallState());
+  const answer = new AnswerBuilder(provider, state instanceof ConverseCallState ? state : new ConverseCallState());
   const { content, ...envelope } = message;
   answer.start(envelope);
   content.forEach((block, index) => {

@@ -2,7 +2,7 @@
 import type { Target } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import type { CachePoints } from "./cache-points.ts";
-import type { CallState } from "./call-state.ts";
+import type { ConverseCallState } from "./call-state.ts";
 import type { DocumentNames } from "./document-names.ts";
 import type { BedrockModelQuirks } from "./quirks.ts";
 
@@ -12,5 +12,5 @@ export interface WriteContext {
   readonly report: TranslationReport;
   readonly points: CachePoints;
   readonly documents: DocumentNames;
-  readonly state: CallState;
+  readonly state: ConverseCallState;
 }

@@ -1,6 +1,8 @@
 /** Parts of messages as content blocks: objects with one member, which names their kind. */
+
 import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import {
@@ -13,7 +15,6 @@ import {
   type Writable,
   type WritableObject,
 } from "../../core/json.ts";
-import { customToolArgument } from "./call-state.ts";
 import { writeCitation } from "./citations.ts";
 import { legalName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";

@@ -7,7 +7,7 @@ import { type WritableObject, writeJson } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { CachePoints } from "./cache-points.ts";
-import { CallState } from "./call-state.ts";
+import { ConverseCallState } from "./call-state.ts";
 import { DocumentNames } from "./document-names.ts";
 import type { BedrockConverseQuirks } from "./quirks.ts";
 import { regroupMessages, type WireMessage } from "./regroup-messages.ts";
@@ -21,7 +21,7 @@ import { forcesCall, planTools, type ToolPlan } from "./write-tools.ts";
 export interface WrittenCall {
   readonly body: WritableObject;
   readonly report: TranslationReport;
-  readonly state: CallState;
+  readonly state: ConverseCallState;
 }
 
 /** Throws invalid_request for JSON text that is none; all else is reported. Leaves `request` as it is. */
@@ -45,7 +45,7 @@ export function modelPath(model: string, operation: string): string {
 export function writeCall(request: GenerateRequest, target: Target, quirks: BedrockConverseQuirks): WrittenCall {
   const report = new TranslationReport(formatName);
   const model = quirks.model(target.model);
-  const state = new CallState();
+  const state = new ConverseCallState();
   state.signatureFamily = model.signatureFamily;
   const points = new CachePoints(report, model);
   const context: WriteContext = { target, quirks: model, report, points, documents: new DocumentNames(), state };

@@ -8,11 +8,12 @@ import {
   type ToolChoice,
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument, customToolDescription, customToolParameters } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { isWritableObject, jsonText, RawJson, type WritableObject } from "../../core/json.ts";
+import { isWritableObject, type WritableObject } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
-import { customToolArgument } from "./call-state.ts";
+import { objectParameters, toolName } from "../../core/tool-definition.ts";
 import { legalName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
@@ -88,10 +89,6 @@ function writeTools(tools: readonly Tool[], choice: ToolChoice | undefined, cont
   });
 }
 
-function toolName({ tool }: Tool): string {
-  return tool.case === "hosted" ? tool.value.type : (tool.value?.name ?? "");
-}
-
 function writeTool({ tool }: Tool, path: string, context: WriteContext): WritableObject | undefined {
   switch (tool.case) {
     case "function":
@@ -113,30 +110,18 @@ function writeFunction(tool: FunctionTool, path: string, context: WriteContext):
   const toolSpec: WritableObject = {
     name: sentName(tool.name, path, context),
     description: tool.description || undefined,
-    inputSchema: { json: writeParameters(tool.parametersJson, `${path}.parameters_json`) },
+    inputSchema: { json: objectParameters(tool.parametersJson, `${path}.parameters_json`) },
     strict: canBeStrict ? tool.strict : undefined,
   };
   return { toolSpec };
 }
 
-/** The client's own text, so that the prompt cache sees the same bytes; `type: object` is required. */
-function writeParameters(parametersJson: string, path: string): RawJson | WritableObject {
-  if (parametersJson.trim() === "") return { type: "object", properties: {} };
-  const schema = readJsonObject(parametersJson, path);
-  if (schema.type !== undefined) return new RawJson(parametersJson);
-  const members = jsonText(schema).trim().slice(1);
-  return new RawJson(`{"type":"object"${/^\s*\}$/.test(members) ? ',"properties":{}' : ","}${members}`);
-}
-
 /** A free-text tool as a function with one argument; the reader undoes it. */
-function writeCustom({ name, description, grammar }: CustomTool, path: string, context: WriteContext): WritableObject {
+function writeCustom(tool: CustomTool, path: string, context: WriteContext): WritableObject {
   context.report.emulated(path, `a function with the argument ${customToolArgument}`);
-  const rule = grammar === undefined ? "" : `The ${customToolArgument} must follow this ${grammar.syntax} grammar:\n${grammar.definition}`;
-  const sent = sentName(name, path, context);
+  const sent = sentName(tool.name, path, context);
   context.state.customTools.add(sent);
-  const json = { type: "object", properties: { [customToolArgument]: { type: "string" } }, required: [customToolArgument] };
-  const text = [description, rule].filter((line) => line !== "").join("\n\n");
-  return { toolSpec: { name: sent, description: text || undefined, inputSchema: { json } } };
+  return { toolSpec: { name: sent, description: customToolDescription(tool), inputSchema: { json: customToolParameters() } } };
 }
 
 /** Which of the service's own tools a model has is not known: another format's tool has no stand-in. */

@@ -12,9 +12,10 @@ import {
   ToolCallSchema,
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { CallState } from "../../core/call-state.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { EventBuilder, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
-import { type CallState, customToolArgument } from "./call-state.ts";
 import { contentIndexOf, readCitation } from "./citations.ts";
 import { readUsage } from "./usage.ts";
 import { finishReasons, formatName, objectMember, planMark, textMember, unknownMembers } from "./wire.ts";

@@ -1,11 +1,12 @@
 /** Reads a stream: named events whose `type` says the same. The end mark is `message-end`. */
+
+import { CallState } from "../../core/call-state.ts";
 import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
-import { CallState } from "./call-state.ts";
 import { readLogprobs } from "./logprobs.ts";
 import { failedAnswer, readErrorRecord } from "./read-error.ts";
 import { objectMember, textMember, unknownMembers } from "./wire.ts";

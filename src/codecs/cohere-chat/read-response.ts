@@ -1,9 +1,10 @@
 /** Reads a whole answer into the events that it would have streamed: the same builder, fed at once. */
+
+import { CallState } from "../../core/call-state.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
-import { CallState } from "./call-state.ts";
 import { contentIndexOf } from "./citations.ts";
 import { readLogprobs } from "./logprobs.ts";
 import { failedAnswer, readErrorRecord } from "./read-error.ts";

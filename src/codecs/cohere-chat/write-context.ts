@@ -1,8 +1,9 @@
 /** What the parts of a request's writer share. */
+
+import type { CallState } from "../../core/call-state.ts";
 import type { WritableObject } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
-import type { CallState } from "./call-state.ts";
 
 export interface WriteContext {
   readonly target: Target;

@@ -1,12 +1,12 @@
 /** A request for vectors. https://docs.cohere.com/v2/reference/embed */
 import { EmbeddingType, type EmbedInput, type EmbedRequest, EmbedTask, Truncation } from "../../../gen/dragoman/v1/embed_pb.ts";
+import { CallState } from "../../core/call-state.ts";
 import type { UpstreamEmbedRequest } from "../../core/dialect.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { type WritableObject, writeJson } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
-import { CallState } from "./call-state.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeImage } from "./write-media.ts";

@@ -1,11 +1,11 @@
 /** Parts of messages in the API's words: content, plan and calls of an assistant, content and results of a user. */
 
 import { type Message, type Part, type ReasoningPart, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
-import { customToolArgument } from "./call-state.ts";
 import { writeCitations } from "./citations.ts";
 import { legalToolName } from "./legal-names.ts";
 import { formatName, planMark } from "./wire.ts";

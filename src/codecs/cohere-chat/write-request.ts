@@ -1,12 +1,12 @@
 /** A request in the words of Cohere's v2 chat. What cannot be said goes into the report. */
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { CallState } from "../../core/call-state.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { type WritableObject, writeJson } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
-import { CallState } from "./call-state.ts";
 import type { CohereQuirks } from "./quirks.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";

@@ -8,11 +8,11 @@ import {
   type ToolChoice,
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument, customToolDescription, customToolParameters } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
 import type { RawJson, WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
-import { customToolArgument } from "./call-state.ts";
 import { legalToolName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
@@ -102,15 +102,14 @@ function writeFunction(tool: FunctionTool, path: string, context: WriteContext):
 }
 
 /** A free-text tool as a function with one argument; the reader undoes it. */
-function writeCustom({ name, description, grammar }: CustomTool, path: string, context: WriteContext): WritableObject {
+function writeCustom(tool: CustomTool, path: string, context: WriteContext): WritableObject {
   context.report.emulated(path, `a function with the argument ${customToolArgument}`);
-  const rule = grammar === undefined ? "" : `The ${customToolArgument} must follow this ${grammar.syntax} grammar:\n${grammar.definition}`;
-  const sent = sentName(name, path, context);
+  const sent = sentName(tool.name, path, context);
   context.state.customTools.add(sent);
   return {
     name: sent,
-    description: [description, rule].filter((text) => text !== "").join("\n\n") || undefined,
-    parameters: { type: "object", properties: { [customToolArgument]: { type: "string" } }, required: [customToolArgument] },
+    description: customToolDescription(tool),
+    parameters: customToolParameters(),
   };
 }
 

@@ -1,5 +1,5 @@
 /** What the reader of an answer must know of its request, so that what the writer changed is undone. */
-import { createHash } from "node:crypto";
+import { shortHash, suffixLength } from "../../core/legal-name.ts";
 
 /** Longest name of a function. */
 const maxNameLength = 128;
@@ -29,14 +29,10 @@ export class CallState {
   }
 }
 
-/** The one argument of a function that stands for a free-text tool. */
-export const customToolArgument = "input";
-
 /** A function's name: itself where the API takes it, else its legal characters and a hash of the whole (contract.md 1, rule 8). */
 function legalName(name: string): string {
   if (legal.test(name) && name.length <= maxNameLength) return name;
-  const hash = createHash("sha256").update(name).digest("hex").slice(0, 8);
   const letters = name.replace(illegal, "_");
   const start = /^[a-zA-Z_]/.test(letters) ? letters : `_${letters}`;
-  return `${start.slice(0, maxNameLength - 9)}_${hash}`;
+  return `${start.slice(0, maxNameLength - suffixLength)}_${shortHash(name)}`;
 }

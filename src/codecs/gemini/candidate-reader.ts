@@ -10,10 +10,11 @@ import {
   TokenLogprobSchema,
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { type EventBuilder, finishedEvent } from "../../core/event.ts";
 import { ulid } from "../../core/id.ts";
 import { isJsonObject, type JsonObject, jsonText } from "../../core/json.ts";
-import { type CallState, customToolArgument } from "./call-state.ts";
+import type { CallState } from "./call-state.ts";
 import { Grounding } from "./grounding.ts";
 import { PartialCall } from "./partial-call.ts";
 import {

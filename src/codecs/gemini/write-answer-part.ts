@@ -1,8 +1,9 @@
 /** A part of an answer as the API writes it. */
+
 import type { Media, Part, ToolCall } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { isJsonObject, mergeExtras, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
-import { customToolArgument } from "./call-state.ts";
 import { writeSignature } from "./signatures.ts";
 import { formatName } from "./wire.ts";
 

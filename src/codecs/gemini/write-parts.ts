@@ -1,11 +1,11 @@
 /** Parts of messages as parts of contents. */
 
 import { type Message, type Part, Role, type Signature, type ToolCall, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
-import { customToolArgument } from "./call-state.ts";
 import { formatName, madeIdPrefix, signatureFamily } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeMedia } from "./write-media.ts";

@@ -8,11 +8,12 @@ import {
   type ToolChoice,
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument, customToolDescription } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, RawJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
-import { customToolArgument } from "./call-state.ts";
+import { toolName } from "../../core/tool-definition.ts";
 import { formatName, hostedTools } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeOpenApiSchema } from "./write-schema.ts";
@@ -51,10 +52,6 @@ export function writeTools(tools: readonly Tool[], choice: ToolChoice | undefine
 function leftIn(choice: ToolChoice | undefined): ReadonlySet<string> | undefined {
   if (choice === undefined || choice.allowedTools.length === 0 || choice.mode === ToolChoiceMode.REQUIRED) return undefined;
   return new Set(choice.allowedTools);
-}
-
-function toolName({ tool }: Tool): string {
-  return tool.case === "hosted" ? tool.value.type : (tool.value?.name ?? "");
 }
 
 function writeTool({ tool }: Tool, path: string, context: WriteContext): WritableObject | undefined {
@@ -101,15 +98,14 @@ export function writeSchema(text: string, path: string, { quirks, report }: Writ
 }
 
 /** A free-text tool as a function with one argument; the reader undoes it. */
-function writeCustom({ name, description, grammar }: CustomTool, path: string, context: WriteContext): WritableObject {
+function writeCustom(tool: CustomTool, path: string, context: WriteContext): WritableObject {
   context.report.emulated(path, `a function with the argument ${customToolArgument}`);
-  const rule = grammar === undefined ? "" : `The ${customToolArgument} must follow this ${grammar.syntax} grammar:\n${grammar.definition}`;
-  const sent = sentName(name, path, context);
+  const sent = sentName(tool.name, path, context);
   context.state.customTools.add(sent);
   const isOpenApi = context.quirks.schemas === "openapi";
   return {
     name: sent,
-    description: [description, rule].filter((text) => text !== "").join("\n\n") || undefined,
+    description: customToolDescription(tool),
     [isOpenApi ? "parameters" : "parametersJsonSchema"]: {
       type: isOpenApi ? "OBJECT" : "object",
       properties: { [customToolArgument]: { type: isOpenApi ? "STRING" : "string" } },

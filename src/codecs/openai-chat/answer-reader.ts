@@ -1,6 +1,7 @@
 /** What the frames of a stream and a whole reply have in common: the top level around the choices. */
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { CallState } from "../../core/call-state.ts";
 import type { GatewayError } from "../../core/error.ts";
 import { EventBuilder, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import {
@@ -13,7 +14,6 @@ import {
   type WritableObject,
   writeJson,
 } from "../../core/json.ts";
-import { CallState } from "./call-state.ts";
 import { ChoiceReader } from "./choice-reader.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
 import { brokenAnswer, errorInAnswer } from "./read-error.ts";

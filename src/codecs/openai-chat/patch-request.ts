@@ -10,8 +10,8 @@ import { isJsonObject, type JsonObject, type JsonValue, type WritableObject, wri
 import { sniffMediaType } from "../../core/media-type.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
+import { legalToolId, legalToolName } from "./legal-names.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
-import { legalToolId, legalToolName } from "./tool-names.ts";
 import { refuseUnpaired } from "./tool-pairs.ts";
 import { format, path, serviceTiers } from "./wire.ts";
 

@@ -5,6 +5,7 @@
  */
 import { BlockKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
+import { CallState } from "../../core/call-state.ts";
 import type { AnswerRelay, RelayCodec, UpstreamRequest } from "../../core/dialect.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import {
@@ -18,7 +19,6 @@ import {
   writeJson,
 } from "../../core/json.ts";
 import type { SseRecord } from "../../core/sse.ts";
-import { CallState } from "./call-state.ts";
 import { patchRequest } from "./patch-request.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
 import { finishWord } from "./wire.ts";

@@ -1,18 +1,11 @@
 /** The tool calls of one choice: fragments by wire index become blocks, and what the writer emulated is undone. */
+
 import { BlockKind, type Signature, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { CallState } from "../../core/call-state.ts";
+import { unwrapInput } from "../../core/custom-tool.ts";
 import type { EventBuilder } from "../../core/event.ts";
 import { ulid } from "../../core/id.ts";
-import {
-  isJsonObject,
-  type JsonObject,
-  type JsonValue,
-  jsonText,
-  parseJson,
-  upstreamJsonLimits,
-  type WritableObject,
-  writeJson,
-} from "../../core/json.ts";
-import { type CallState, customToolArgument } from "./call-state.ts";
+import { isJsonObject, type JsonObject, type JsonValue, jsonText, type WritableObject, writeJson } from "../../core/json.ts";
 import { format } from "./wire.ts";
 
 /** How the arguments of a call reach the events. */
@@ -176,17 +169,6 @@ function mannerOf({ name, isCustom }: OpenCall, state: CallState | undefined): M
 function argumentText(value: JsonValue | undefined): string {
   if (typeof value === "string") return value;
   return value === undefined || value === null ? "" : jsonText(value);
-}
-
-/** The text in `{"input": "..."}`; what is no such object is the text itself. */
-function unwrapInput(text: string): string {
-  try {
-    const value = parseJson(text, upstreamJsonLimits);
-    const input = isJsonObject(value) ? value[customToolArgument] : undefined;
-    return typeof input === "string" ? input : text;
-  } catch {
-    return text;
-  }
 }
 
 function readSignature(extraContent: JsonValue | undefined): string | undefined {

@@ -1,12 +1,12 @@
 /** Messages in the roles and groups that Chat wants: one `tool` message per result, media only from users. */
 
 import { type Message, type Part, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
-import { customToolArgument } from "./call-state.ts";
-import { legalToolId, legalToolName } from "./tool-names.ts";
+import { legalToolId, legalToolName } from "./legal-names.ts";
 import { format } from "./wire.ts";
 import { type WriteContext, writePart } from "./write-content.ts";
 

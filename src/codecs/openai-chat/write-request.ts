@@ -1,6 +1,7 @@
 /** A request for a server that speaks Chat Completions (contract.md 3, column OpenAI Chat). */
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, ReasoningDisplay, ReasoningEffort, ReasoningMode, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { CallState } from "../../core/call-state.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { effortLevel, effortLevels, effortOfBudget, nearestEffort } from "../../core/effort.ts";
 import { writeExtras } from "../../core/extras.ts";
@@ -8,7 +9,6 @@ import { type Writable, type WritableObject, writeJson } from "../../core/json.t
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { chooseCacheMarkers } from "./cache-markers.ts";
-import { CallState } from "./call-state.ts";
 import { FieldWriter } from "./field-writer.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
 import { refuseUnpaired } from "./tool-pairs.ts";

@@ -9,11 +9,12 @@ import {
   type ToolChoice,
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { CallState } from "../../core/call-state.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { RawJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
-import { type CallState, customToolArgument } from "./call-state.ts";
-import { legalToolName } from "./tool-names.ts";
+import { legalToolName } from "./legal-names.ts";
 import { format, webSearchField } from "./wire.ts";
 import { type WriteContext, writeCacheMarker } from "./write-content.ts";
 

@@ -1,22 +1,15 @@
-/** Names and ids that the API accepts, made from any others in a way that is the same every time (contract.md 1, rule 8). */
-import { createHash } from "node:crypto";
+/** Names and ids that the API accepts. */
+import { legalName, type NameRule, shortName } from "../../core/legal-name.ts";
 
-const maxLength = 64;
-const legal = /^[a-zA-Z0-9_-]+$/;
-const illegal = /[^a-zA-Z0-9_-]/gu;
+/** An empty name is left to the API, which says so. */
+const toolNameRule: NameRule = { legal: /^[a-zA-Z0-9_-]*$/, illegal: /[^a-zA-Z0-9_-]/gu, maxLength: 64 };
+const maxIdLength = 64;
 
-/** A tool's name: itself where legal, else its legal characters and a hash of the whole. */
 export function legalToolName(name: string): string {
-  if (name === "" || (legal.test(name) && name.length <= maxLength)) return name;
-  return `${name.replace(illegal, "_").slice(0, maxLength - 9)}_${shortHash(name)}`;
+  return legalName(name, toolNameRule);
 }
 
-/** A call's id, likewise; only its length matters. */
+/** A call's id: only its length matters. */
 export function legalCallId(id: string): string {
-  return id.length <= maxLength ? id : `${id.slice(0, maxLength - 9)}_${shortHash(id)}`;
-}
-
-/** Eight hex digits of SHA-256. */
-export function shortHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+  return shortName(id, maxIdLength);
 }

@@ -1,6 +1,7 @@
 /** What the keeper of answers must know of Responses: input items with ids, and references to items of earlier answers. */
-import { createHash } from "node:crypto";
+
 import { isJsonObject, type JsonObject, type JsonValue, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { shortHash } from "../../core/legal-name.ts";
 import { inputItems } from "./read-items.ts";
 import { idPrefix } from "./wire.ts";
 
@@ -12,10 +13,7 @@ export function writeInputItems(body: JsonValue): string[] {
   return inputItems(isJsonObject(body) ? body.input : undefined).map((item, index) => {
     const type = typeOf(item);
     const { id, ...rest } = item;
-    const made = `${idPrefix(type)}${createHash("sha256")
-      .update(`${index} ${writeJson(item as Writable)}`)
-      .digest("hex")
-      .slice(0, 32)}`;
+    const made = `${idPrefix(type)}${shortHash(`${index} ${writeJson(item as Writable)}`, 32)}`;
     const written: WritableObject = { ...(rest as WritableObject), type, id: typeof id === "string" && id !== "" ? id : made };
     if (type === "message") {
       const textType = item.role === "assistant" ? "output_text" : "input_text";

@@ -4,7 +4,8 @@ import { type Message, type Part, Role, ToolKind, type ToolResult } from "../../
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, upstreamJsonLimits, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
-import { legalCallId, legalToolName, shortHash } from "./legal-names.ts";
+import { shortHash } from "../../core/legal-name.ts";
+import { legalCallId, legalToolName } from "./legal-names.ts";
 import { format, idOfType, idPrefix, itemExtras, signatureFamily } from "./wire.ts";
 import { mediaCases, type Placed, writeCacheMarker, writeInputPart, writeOutputPart } from "./write-content.ts";
 import type { WriteContext } from "./write-context.ts";

@@ -17,9 +17,6 @@ export const maxTopLogprobs = 8;
 /** Most inputs of one embedding request. */
 export const maxEmbedInputs = 128;
 
-/** The one argument of a function that stands for a free-text tool. */
-export const customToolArgument = "input";
-
 export const roles: Readonly<Partial<Record<Role, MessageRole>>> = {
   [Role.SYSTEM]: MessageRole.ROLE_SYSTEM,
   [Role.DEVELOPER]: MessageRole.ROLE_DEVELOPER,

@@ -10,10 +10,11 @@ import {
   ToolCallSchema,
   ToolCallType,
 } from "../../../gen/xai/api/v1/chat_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
 import { writeJson } from "../../core/json.ts";
 import { readMessage } from "./json-message.ts";
-import { customToolArgument, formatName, roles, signatureFamily } from "./wire.ts";
+import { formatName, roles, signatureFamily } from "./wire.ts";
 import { isMedia, type Placed, textContent, writeContent } from "./write-content.ts";
 import type { WriteContext } from "./write-context.ts";
 

@@ -17,11 +17,12 @@ import {
   ToolChoiceSchema,
   ToolSchema,
 } from "../../../gen/xai/api/v1/chat_pb.ts";
+import { customToolArgument } from "../../core/custom-tool.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
 import { upstreamJsonLimits, writeJson } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
 import { readMessage } from "./json-message.ts";
-import { customToolArgument, formatName, hostedTools, toolModes } from "./wire.ts";
+import { formatName, hostedTools, toolModes } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
 /** Writes `tools`, `tool_choice` and `parallel_tool_calls`. */

@@ -8,8 +8,8 @@ import {
   ReasoningMode,
   ToolChoiceMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
-import type { CallState } from "../../../src/codecs/anthropic-messages/call-state.ts";
 import { createAnthropicMessagesCodec } from "../../../src/codecs/anthropic-messages/index.ts";
+import type { CallState } from "../../../src/core/call-state.ts";
 import { GatewayError } from "../../../src/core/error.ts";
 import { problemsOf } from "./validity.ts";
 import {

@@ -6,9 +6,9 @@ import { GenerateRequestSchema, ReasoningMode, ToolChoiceMode } from "../../../g
 import { DocumentNames } from "../../../src/codecs/bedrock-converse/document-names.ts";
 import { createBedrockConverseCodec } from "../../../src/codecs/bedrock-converse/index.ts";
 import { legalName } from "../../../src/codecs/bedrock-converse/legal-names.ts";
-import { adaptSchema } from "../../../src/codecs/bedrock-converse/write-schema.ts";
 import { Fold } from "../../../src/core/fold.ts";
 import type { JsonValue } from "../../../src/core/json.ts";
+import { adaptSchema } from "../../../src/core/json-schema-subset.ts";
 import type { ModelTraits } from "../../../src/core/target.ts";
 import { problemsOf } from "./validity.ts";
 import {

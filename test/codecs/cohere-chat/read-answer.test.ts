@@ -11,8 +11,8 @@ import {
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
-import { CallState } from "../../../src/codecs/cohere-chat/call-state.ts";
 import { createCohereChatCodec } from "../../../src/codecs/cohere-chat/index.ts";
+import { CallState } from "../../../src/core/call-state.ts";
 import { GatewayError } from "../../../src/core/error.ts";
 import type { GenerateEvent } from "../../../src/core/event.ts";
 import { Fold } from "../../../src/core/fold.ts";

@@ -9,8 +9,8 @@ import {
   ToolChoiceMode,
   ToolKind,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { CallState } from "../../../src/codecs/cohere-chat/call-state.ts";
 import { createCohereChatCodec } from "../../../src/codecs/cohere-chat/index.ts";
+import { CallState } from "../../../src/core/call-state.ts";
 import { Fold } from "../../../src/core/fold.ts";
 import {
   assistant,

@@ -1,9 +1,11 @@
 /**
- * An output schema in the subset of JSON Schema that the API compiles. What it does not take becomes words in the
- * description, so that the model still reads it; answers are not validated here.
+ * An output schema in the subset of JSON Schema that services compile which hold a model to it: Anthropic's and, of the
+ * same words, Bedrock's. What they do not take becomes words in the description, so that the model still reads it; answers
+ * are not validated here.
  * https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-schema-limitations
+ * https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
  */
-import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "./json.ts";
 
 /** The schema, and the keywords that were changed, each once; none: the schema may be sent as it was. */
 export interface AdaptedSchema {
@@ -11,7 +13,7 @@ export interface AdaptedSchema {
   readonly changed: readonly string[];
 }
 
-/** Keywords that the API refuses with a 400. */
+/** Keywords that are refused with a 400. */
 const unsupported: ReadonlySet<string> = new Set([
   "minimum",
   "maximum",
