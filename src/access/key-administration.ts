@@ -6,9 +6,11 @@ import { isAddressOrRange } from "../core/peer.ts";
 import type { Principal } from "../core/principal.ts";
 import { holdsScope } from "../core/scope.ts";
 import { Secret } from "../core/secret.ts";
+import type { ProjectStore } from "../core/tenant-store.ts";
 import { readGrants } from "./grants.ts";
 import type { KeyChanges } from "./key-changes.ts";
 import { type KeyParts, makeKeyId, makeKeyParts, visiblePrefix, writeKey } from "./key-format.ts";
+import { hasAdminKey, isAdminKey } from "./last-admin.ts";
 import type { Pepper } from "./pepper.ts";
 
 /** What somebody may say of a key. */
@@ -27,6 +29,8 @@ export interface IssuedKey {
 
 export interface KeyAdministrationOptions {
   readonly keys: KeyStore;
+  /** Asked whether somebody else can still administer; absent: every project counts as enabled. */
+  readonly projects?: Pick<ProjectStore, "get"> | undefined;
   readonly pepper: () => Pepper;
   readonly clock: Clock;
   /** Told of every change, where this process also verifies keys. */
@@ -66,17 +70,20 @@ export class KeyAdministration {
     environment = "live",
     id?: string,
   ): Promise<IssuedKey> {
-    this.#check(facts, maker);
-    return this.#issue(tenant, facts, { ...makeKeyParts(environment), ...(id === undefined ? {} : { id }) }, "");
+    const wanted = withApp(facts);
+    this.#check(wanted, maker);
+    return this.#issue(tenant, wanted, { ...makeKeyParts(environment), ...(id === undefined ? {} : { id }) }, "");
   }
 
-  /** Throws GatewayError: not_found, etag_mismatch, and as create. */
-  async update(tenant: string, id: string, edit: KeyEdit, maker: Principal | typeof installer, etag?: string): Promise<ApiKeyRecord> {
+  /** Throws GatewayError: not_found, etag_mismatch, invalid_request (the last admin's key would be none), and as create. */
+  async update(tenant: string, id: string, said: KeyEdit, maker: Principal | typeof installer, etag?: string): Promise<ApiKeyRecord> {
     const record = await this.get(tenant, id);
     if (record.revokedAt !== undefined) throw new GatewayError("invalid_request", `the key ${id} is revoked; make another one`);
     // A key that is beyond its maker is not theirs to change either.
     refuseMore(record, maker);
+    const edit = withApp(said);
     this.#check({ ...record, ...edit }, maker, "expiresAt" in edit);
+    await this.#keepAdmin(record, { ...record, ...edit }, maker);
     const changes: ApiKeyChanges = edit;
     return this.#tell(await this.#options.keys.update(tenant, id, changes, etag));
   }
@@ -100,12 +107,22 @@ export class KeyAdministration {
     return { ...issued, replaced };
   }
 
-  /** Revoking again changes nothing. Throws GatewayError: not_found, etag_mismatch, forbidden (a key that has more than `maker`). */
+  /**
+   * Revoking again changes nothing. Throws GatewayError: not_found, etag_mismatch, forbidden (a key that has more than
+   * `maker`), invalid_request (the last admin's own).
+   */
   async revoke(tenant: string, id: string, maker: Principal | typeof installer, etag?: string): Promise<ApiKeyRecord> {
     const record = await this.get(tenant, id);
     if (record.revokedAt !== undefined) return record;
     refuseMore(record, maker);
-    return this.#tell(await this.#options.keys.update(tenant, id, { revokedAt: this.#options.clock.wall() }, etag));
+    const revokedAt = this.#options.clock.wall();
+    await this.#keepAdmin(record, { ...record, revokedAt }, maker);
+    return this.#tell(await this.#options.keys.update(tenant, id, { revokedAt }, etag));
+  }
+
+  /** Whether a tenant has a key that administers all of it. */
+  hasAdmin(tenant: string): Promise<boolean> {
+    return hasAdminKey(this.#options, tenant, this.#options.clock.wall());
   }
 
   /**
@@ -120,7 +137,7 @@ export class KeyAdministration {
   ): Promise<{ readonly record: ApiKeyRecord; readonly created: boolean }> {
     // Where keys come from, administrators are held to no lists (surfaces.md 2.2).
     const lists = facts.roles.includes("admin") ? { models: [], endpoints: [] } : {};
-    const wanted = { ...facts, ...lists };
+    const wanted = withApp({ ...facts, ...lists });
     this.#check(wanted, maker);
     const standing = await this.#options.keys.findBySha256(hash);
     if (standing !== undefined) {
@@ -135,7 +152,7 @@ export class KeyAdministration {
   /** Throws GatewayError not_found. */
   async get(tenant: string, id: string): Promise<ApiKeyRecord> {
     const record = await this.#options.keys.get(tenant, id);
-    if (record === undefined) throw new GatewayError("not_found", `there is no key "${id.slice(0, 64)}"`);
+    if (record === undefined) throw noSuchKey(id);
     return record;
   }
 
@@ -162,6 +179,18 @@ export class KeyAdministration {
     refuseMore(facts, maker);
   }
 
+  /**
+   * Nobody locks themselves out by mistake: whoever changes another's key is still in, so it is one's own that counts. Throws
+   * invalid_request where `after` would leave the tenant without a key that administers it.
+   */
+  async #keepAdmin(before: ApiKeyRecord, after: ApiKeyRecord, maker: Principal | typeof installer): Promise<void> {
+    if (maker === installer || maker.kind !== "key" || maker.id !== before.id) return;
+    const now = this.#options.clock.wall();
+    if (!isAdminKey(before, now) || isAdminKey(after, now)) return;
+    if (await hasAdminKey(this.#options, before.tenant, now, before.id)) return;
+    refuse("id", "is the last key that administers this tenant, and your own; make another one first, or rotate it");
+  }
+
   #tell(record: ApiKeyRecord): ApiKeyRecord {
     this.#options.changes?.tell([record]);
     return record;
@@ -183,6 +212,10 @@ function isWithin(list: readonly string[], allowed: readonly string[]): boolean 
   return list.length > 0 && list.every((entry) => allowed.includes(entry));
 }
 
+export function noSuchKey(id: string): GatewayError {
+  return new GatewayError("not_found", `there is no key "${id.slice(0, 64)}"`);
+}
+
 function refuseGift(field: string, what: string): never {
   throw new GatewayError("forbidden", `a key cannot be given ${what} by a caller who does not have it`, {
     fields: [{ field, description: "goes beyond what the caller has" }],
@@ -191,6 +224,14 @@ function refuseGift(field: string, what: string): never {
 
 function refuse(field: string, description: string): never {
   throw new GatewayError("invalid_request", `${field}: ${description}`, { fields: [{ field, description }] });
+}
+
+/** Apps are named as policies are (surfaces.md 2.4): trimmed, in lower case. Throws invalid_request for what is no name. */
+function withApp<Facts extends { readonly app?: string }>(facts: Facts): Facts {
+  if (facts.app === undefined) return facts;
+  const app = facts.app.trim().toLowerCase();
+  if (!/^([a-z0-9][a-z0-9_.-]{0,63})?$/.test(app)) refuse("app", "is no name; use up to 64 of a-z, 0-9, dot, underscore and hyphen");
+  return { ...facts, app };
 }
 
 function pick({ project, owner, name, roles, scopes, models, endpoints, ipAllow, app, cacheSalt, expiresAt }: KeyFacts): KeyFacts {

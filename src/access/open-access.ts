@@ -70,13 +70,13 @@ export async function openAccess(options: OpenAccessOptions): Promise<OpenedAcce
   const { auth, trustedProxies, hostNames, dataDir, stores, clock, log } = options;
   const pepper = once(() => openPepper(auth.pepper, dataDir));
   if (!auth.enabled) {
-    const administration = new KeyAdministration({ keys: stores.keys, pepper, clock });
+    const administration = new KeyAdministration({ ...stores, pepper, clock });
     return { access: createAccess({ ...auth, hostNames }), administration, firstKey: undefined, forgetTenant() {}, close: async () => {} };
   }
   const changes = new KeyChanges({ keys: stores.keys, log });
   const stored = new StoredKeys({ ...stores, pepper, changes, clock, log });
   const openTenants = new OpenTenants({ ...stores, clock });
-  const administration = new KeyAdministration({ keys: stores.keys, pepper, clock, changes });
+  const administration = new KeyAdministration({ ...stores, pepper, clock, changes });
   const access = createAccess(
     {
       enabled: true,

@@ -25,6 +25,8 @@ export interface AccessRule {
   readonly role: Exclude<Role, "auditor">;
   /** Whether auditors may too. */
   readonly auditor: boolean;
+  /** Whether it shows or changes what is of all apps: keys that are bound to one are refused. */
+  readonly beyondApps?: boolean;
 }
 
 const rank: Readonly<Record<Role, number>> = { auditor: 0, viewer: 1, member: 2, operator: 3, admin: 4 };
@@ -35,11 +37,23 @@ export function requireScope({ id, scopes }: Principal, scope: Scope): void {
   throw new GatewayError("forbidden", `the key ${id} does not have the scope "${scope}" that this call needs`);
 }
 
-/** Throws forbidden unless the caller has both what the rule names: the scope, and one of the roles. */
-export function requireRule(principal: Principal, { scope, role, auditor }: AccessRule): void {
+/** Throws forbidden unless the caller has both what the rule names: the scope, and one of the roles; app_mismatch where it is beyond their app. */
+export function requireRule(principal: Principal, { scope, role, auditor, beyondApps = false }: AccessRule): void {
   requireScope(principal, scope);
-  for (const held of principal.roles) if (rank[held] >= rank[role] || (auditor && held === "auditor")) return;
-  throw new GatewayError("forbidden", `the key ${principal.id} does not have the role "${role}" that this call needs`);
+  if (![...principal.roles].some((held) => rank[held] >= rank[role] || (auditor && held === "auditor"))) {
+    throw new GatewayError("forbidden", `the key ${principal.id} does not have the role "${role}" that this call needs`);
+  }
+  if (beyondApps && principal.app !== "") {
+    throw new GatewayError("app_mismatch", `the key ${principal.id} is bound to an app; this looks over all apps of the tenant`);
+  }
+}
+
+/** Throws app_mismatch where a caller that is bound to an app asks for another one; `asked` is empty where it names none. */
+export function requireApp({ id, app }: Principal, asked: string): void {
+  if (app === "" || asked === "" || asked === app) return;
+  throw new GatewayError("app_mismatch", `the key ${id} is bound to another app than the one that the call names`, {
+    fields: [{ field: "options.policy", description: "is not the app of the key; leave it out" }],
+  });
 }
 
 /** Throws forbidden where the caller is held to other endpoints. `names` are the ways to write this one, `METHOD /path`. */

@@ -70,6 +70,7 @@ export type ApiKeyChanges = Partial<
 export interface ApiKeyFilter {
   readonly project?: string | undefined;
   readonly owner?: string | undefined;
+  readonly app?: string | undefined;
   /** Text anywhere in the name, without regard to the case of ASCII letters. */
   readonly search?: string | undefined;
   /** Beginning of the id. */

@@ -50,7 +50,7 @@ export class Admission {
    */
   enter(call: Call, model: string, role: ModelRole): { admitted: Call; release: () => void } {
     requireRule(call.principal, { scope: role === "embed" ? "embed" : "chat", role: "member", auditor: false });
-    refuseWhatCannotBeKept(call.options, role);
+    refuseWhatCannotBeKept(call, role);
     const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
     if (call.resolved !== undefined) Object.assign(call.resolved, { model: targets[0]?.model ?? "", route });
     // Judged by what the name became, so that no other way of writing it leads there.
@@ -97,10 +97,11 @@ export function admitReply<Request extends ModelRequest, Reply>(admission: Admis
 }
 
 /** A promise that cannot be kept is refused, not ignored. */
-function refuseWhatCannotBeKept(options: CallOptions | undefined, role: ModelRole): void {
+function refuseWhatCannotBeKept({ options, principal }: Call, role: ModelRole): void {
   if (options === undefined) return;
   if (options.explain && role === "embed") throw new GatewayError("unsupported", "embeddings have no plan; leave options.explain out");
-  if (options.policy !== "") throw new GatewayError("policy_not_found", `there is no policy with the key "${options.policy}"`);
+  if (options.policy !== "" && options.policy !== principal.app)
+    throw new GatewayError("policy_not_found", `there is no policy with the key "${options.policy}"`);
   if (options.resumable) throw new GatewayError("unsupported", "resumable streams are not available; leave options.resumable out");
 }
 

@@ -1,17 +1,17 @@
 /**
  * What runs for every operation, in order. Read this first.
  *
- *   Generate, Complete   observe -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
- *   Embed                observe -> idempotency -> admit -> limit -> attempt
- *   CountTokens          observe -> admit -> count
- *   ListModels           scope -> list
+ *   Generate, Complete   observe -> app -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
+ *   Embed                observe -> app -> idempotency -> admit -> limit -> attempt
+ *   CountTokens          observe -> app -> admit -> count
+ *   ListModels           scope -> app -> list
  */
 import { create } from "@bufbuild/protobuf";
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { ListModelsResponseSchema, type Model } from "../../gen/dragoman/v1/model_pb.ts";
-import { allowsModel, requireRule } from "../core/access.ts";
+import { allowsModel, requireApp, requireRule } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import { invalidField } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
@@ -32,6 +32,7 @@ import { attemptGenerate } from "./attempt-generate.ts";
 import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
+import { holdToApp } from "./hold-to-app.ts";
 import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "./idempotency.ts";
 import { type LimitOptions, limitEmbed, limitStream } from "./limit.ts";
 import { listModels } from "./list-models.ts";
@@ -88,6 +89,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
   const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
     [
       observeStream(options),
+      holdToApp(),
       ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
       idempotentStream(options.idempotency),
       admitStream(admission, "generate"),
@@ -99,6 +101,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
     [
       observeReply(options),
+      holdToApp(),
       idempotentEmbed(options.idempotency),
       admitReply(admission, "embed"),
       ...(limits === undefined ? [] : [limitEmbed(limits)]),
@@ -106,7 +109,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
     attemptEmbed(options),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
-    [observeReply(options), admitReply(admission, "generate")],
+    [observeReply(options), holdToApp(), admitReply(admission, "generate")],
     countInput(options),
   );
 
@@ -135,6 +138,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
     async listModels(request, call) {
       const { principal } = call;
       requireRule(principal, { scope: "models", role: "viewer", auditor: true });
+      requireApp(principal, call.options?.policy ?? "");
       const models = options.router.models();
       const page = listModels(request, principal.models.length === 0 ? models : models.filter(mayName(principal)));
       if (options.prices !== undefined) page.models = priceModels(page.models, options.prices, principal.tenant, options.clock.wall());

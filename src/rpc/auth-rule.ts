@@ -19,9 +19,9 @@ const planeNames: Readonly<Partial<Record<AccessPlane, Plane>>> = { [AccessPlane
 export function readAuthRule(method: DescMethod, plane: Plane): AccessRule {
   const name = `${method.parent.typeName}.${method.name}`;
   if (!hasOption(method, auth)) throw new Error(`${name} has no option (dragoman.v1.auth)`);
-  const { scope, role, auditor, plane: declared } = getOption(method, auth);
+  const { scope, role, auditor, plane: declared, appBound } = getOption(method, auth);
   const least = roleNames[role];
   if (least === undefined || !isScope(scope)) throw new Error(`${name} names no known role and scope in (dragoman.v1.auth)`);
   if (planeNames[declared] !== plane) throw new Error(`${name} is not declared for the ${plane} port`);
-  return { scope, role: least, auditor };
+  return { scope, role: least, auditor, beyondApps: plane === "admin" && !appBound };
 }

@@ -58,7 +58,7 @@ export function createGate(access: Access, method: DescMethod, plane: Plane, onF
     } catch (thrown) {
       const error = GatewayError.from(thrown);
       metrics?.refused(error);
-      if (caller !== undefined && error.reason === "forbidden") await onForbidden?.(caller, error, context);
+      if (caller !== undefined && error.status === 403) await onForbidden?.(caller, error, context);
       throw toConnectError(error, idsWithoutCall(requestHeader.get("x-request-id")));
     }
   };

@@ -25,10 +25,11 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
 
     get: (tenant, id) => find(tenant, Where.ofTenant(tenant).equal("id", id)),
 
-    list(tenant, { project, owner, search, idPrefix, hashPrefix, revoked }, page) {
+    list(tenant, { project, owner, app, search, idPrefix, hashPrefix, revoked }, page) {
       const where = Where.ofTenant(tenant)
         .equal("project", project)
         .equal("owner", owner)
+        .equal("app", app)
         .contains(["name"], search)
         .startsWith("id", idPrefix)
         .startsWith("hash", hashPrefix);

@@ -11,7 +11,7 @@ import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { createAccess } from "../../src/access/access.ts";
 import { clientAddress, createAddressList } from "../../src/access/address-list.ts";
 import { openPepper } from "../../src/access/pepper.ts";
-import { startApp } from "../../src/app.ts";
+import { startApp } from "../../src/app/start-app.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { silentLog } from "../../src/core/log.ts";
 import { isAddressOrRange, noPeer, plainAddress } from "../../src/core/peer.ts";
@@ -120,17 +120,19 @@ test("a token of the configured issuer works on every surface, and nothing else 
   expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${token.slice(0, -4)}AAAA` })).toBe(401);
   expect(asked).toEqual(["/.well-known/openid-configuration", "/keys"]);
 
-  // A project that is disabled is closed to tokens as it is to keys; this one's own cannot be used to open it again.
-  const update = { project: { id: "default", enabled: false }, updateMask: "enabled" };
-  const body = JSON.stringify(update);
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  await fetch(`${app.adminUrl}/dragoman.admin.v1.TenantService/CreateProject`, {
-    method: "POST",
-    headers,
-    body: '{"project": {"id": "default"}}',
-  });
-  const closed = await fetch(`${app.adminUrl}/dragoman.admin.v1.TenantService/UpdateProject`, { method: "POST", headers, body });
-  expect(closed.status).toBe(200);
+  // A project that is disabled is closed to tokens as it is to keys; nobody closes their own.
+  const tell = (method: string, body: object, key = token) =>
+    fetch(`${app.adminUrl}/dragoman.admin.v1.${method}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  await tell("TenantService/CreateProject", { project: { id: "default" } });
+  const made = await tell("KeyService/CreateKey", { key: { roles: ["ACCESS_ROLE_ADMIN"], project: "operations" } });
+  const { secret } = (await made.json()) as { secret: string };
+  const close = { project: { id: "default", enabled: false }, updateMask: "enabled" };
+  expect((await tell("TenantService/UpdateProject", close)).status).toBe(400);
+  expect((await tell("TenantService/UpdateProject", close, secret)).status).toBe(200);
   expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${token}` })).toBe(401);
 });
 

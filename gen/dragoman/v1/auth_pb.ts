@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dragoman/v1/auth.proto.
  */
 export const file_dragoman_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChZkcmFnb21hbi92MS9hdXRoLnByb3RvEgtkcmFnb21hbi52MSJ6CghBdXRoUnVsZRINCgVzY29wZRgBIAEoCRIlCgRyb2xlGAIgASgOMhcuZHJhZ29tYW4udjEuQWNjZXNzUm9sZRIPCgdhdWRpdG9yGAMgASgIEicKBXBsYW5lGAQgASgOMhguZHJhZ29tYW4udjEuQWNjZXNzUGxhbmUqowEKCkFjY2Vzc1JvbGUSGwoXQUNDRVNTX1JPTEVfVU5TUEVDSUZJRUQQABIWChJBQ0NFU1NfUk9MRV9WSUVXRVIQARIWChJBQ0NFU1NfUk9MRV9NRU1CRVIQAhIYChRBQ0NFU1NfUk9MRV9PUEVSQVRPUhADEhUKEUFDQ0VTU19ST0xFX0FETUlOEAQSFwoTQUNDRVNTX1JPTEVfQVVESVRPUhAFKloKC0FjY2Vzc1BsYW5lEhwKGEFDQ0VTU19QTEFORV9VTlNQRUNJRklFRBAAEhUKEUFDQ0VTU19QTEFORV9EQVRBEAESFgoSQUNDRVNTX1BMQU5FX0FETUlOEAI6SwoEYXV0aBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGPqMAyABKAsyFS5kcmFnb21hbi52MS5BdXRoUnVsZVIEYXV0aGIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("ChZkcmFnb21hbi92MS9hdXRoLnByb3RvEgtkcmFnb21hbi52MSKNAQoIQXV0aFJ1bGUSDQoFc2NvcGUYASABKAkSJQoEcm9sZRgCIAEoDjIXLmRyYWdvbWFuLnYxLkFjY2Vzc1JvbGUSDwoHYXVkaXRvchgDIAEoCBInCgVwbGFuZRgEIAEoDjIYLmRyYWdvbWFuLnYxLkFjY2Vzc1BsYW5lEhEKCWFwcF9ib3VuZBgFIAEoCCqjAQoKQWNjZXNzUm9sZRIbChdBQ0NFU1NfUk9MRV9VTlNQRUNJRklFRBAAEhYKEkFDQ0VTU19ST0xFX1ZJRVdFUhABEhYKEkFDQ0VTU19ST0xFX01FTUJFUhACEhgKFEFDQ0VTU19ST0xFX09QRVJBVE9SEAMSFQoRQUNDRVNTX1JPTEVfQURNSU4QBBIXChNBQ0NFU1NfUk9MRV9BVURJVE9SEAUqWgoLQWNjZXNzUGxhbmUSHAoYQUNDRVNTX1BMQU5FX1VOU1BFQ0lGSUVEEAASFQoRQUNDRVNTX1BMQU5FX0RBVEEQARIWChJBQ0NFU1NfUExBTkVfQURNSU4QAjpLCgRhdXRoEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY+owDIAEoCzIVLmRyYWdvbWFuLnYxLkF1dGhSdWxlUgRhdXRoYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * What a caller needs. Both hold: the scope, and one of the roles.
@@ -47,6 +47,14 @@ export type AuthRule = Message<"dragoman.v1.AuthRule"> & {
    * @generated from field: dragoman.v1.AccessPlane plane = 4;
    */
   plane: AccessPlane;
+
+  /**
+   * Whether a key that is bound to an app may call it on the admin port: what it shows and changes is then of that app
+   * alone. Without it such a key is refused.
+   *
+   * @generated from field: bool app_bound = 5;
+   */
+  appBound: boolean;
 };
 
 /**

@@ -13,8 +13,7 @@ import type { Clock } from "../../core/clock.ts";
 import { GatewayError, invalidField } from "../../core/error.ts";
 import type { RequestDimension, RequestLogStore, RequestSummary } from "../../core/request-log-store.ts";
 import { agentStatusOf, healthOf, healthSpanMs, type AgentStatus as StatusName } from "../../request-log/agent-health.ts";
-import { type AdminCall, adminCallOf } from "./admin-call.ts";
-import { refuseAppKeys } from "./app-bound.ts";
+import { adminCallOf } from "./admin-call.ts";
 import { readPage } from "./page.ts";
 import { writeTime } from "./timestamp.ts";
 import { readUpdateMask } from "./update-mask.ts";
@@ -42,7 +41,7 @@ const statuses: Readonly<Record<StatusName, AgentStatus>> = {
 export function createAgentService({ callerAgents, requestLog, clock }: AgentServiceOptions): ServiceImpl<typeof AgentService> {
   return {
     async createAgent({ tenant: named, agent }, context) {
-      const call = beginCall(context);
+      const call = adminCallOf(context);
       const tenant = call.tenant(named);
       const { key, description, model, environment } = required(agent);
       if (key === "") throw invalidField("agent.key", "is required: a letter or digit, then 2 to 63 of a-z, 0-9, dot, underscore, hyphen");
@@ -57,18 +56,18 @@ export function createAgentService({ callerAgents, requestLog, clock }: AgentSer
     },
 
     async getAgent({ tenant: named, id }, context) {
-      const tenant = beginCall(context).tenant(named);
+      const tenant = adminCallOf(context).tenant(named);
       const agent = await find(tenant, id);
       return { agent: writeAgent(agent), ...(await judge(tenant, agent)) };
     },
 
     async listAgents({ tenant, ...page }, context) {
-      const { items, next = "" } = await callerAgents.list(beginCall(context).tenant(tenant), readPage(page));
+      const { items, next = "" } = await callerAgents.list(adminCallOf(context).tenant(tenant), readPage(page));
       return { agents: items.map(writeAgent), nextPageToken: next };
     },
 
     async updateAgent({ tenant: named, agent, updateMask, etag }, context) {
-      const call = beginCall(context);
+      const call = adminCallOf(context);
       const tenant = call.tenant(named);
       const wanted = required(agent);
       const fields = readUpdateMask(updateMask, changeable);
@@ -78,7 +77,7 @@ export function createAgentService({ callerAgents, requestLog, clock }: AgentSer
     },
 
     async deleteAgent({ tenant: named, id, etag }, context) {
-      const call = beginCall(context);
+      const call = adminCallOf(context);
       const tenant = call.tenant(named);
       call.about({ kind: "agent", id, tenant });
       await callerAgents.delete(tenant, id, etag || undefined);
@@ -86,7 +85,7 @@ export function createAgentService({ callerAgents, requestLog, clock }: AgentSer
     },
 
     async getAgentMetrics({ tenant: named, id, days }, context) {
-      const tenant = beginCall(context).tenant(named);
+      const tenant = adminCallOf(context).tenant(named);
       const agent = await find(tenant, id);
       const from = clock.wall() - (days || defaultDays) * dayMs;
       const [[all], byModel, byEnvironment, judged] = await Promise.all([
@@ -129,12 +128,6 @@ export function createAgentService({ callerAgents, requestLog, clock }: AgentSer
     const status = statuses[agentStatusOf(health, calls?.lastAt ?? agent.lastSeenAt, now)];
     return health === undefined ? { status } : { health, status };
   }
-}
-
-function beginCall(context: Parameters<typeof adminCallOf>[0]): AdminCall {
-  const call = adminCallOf(context);
-  refuseAppKeys(call);
-  return call;
 }
 
 function required(agent: Agent | undefined): Agent {

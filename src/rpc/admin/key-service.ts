@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type ImportedKey, type Key, KeySchema, type KeyService } from "../../../gen/dragoman/admin/v1/key_service_pb.ts";
 import { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
-import type { KeyAdministration, KeyEdit, KeyFacts } from "../../access/key-administration.ts";
+import { type KeyAdministration, type KeyEdit, type KeyFacts, noSuchKey } from "../../access/key-administration.ts";
 import { sha256OfKey } from "../../access/key-file.ts";
 import { GatewayError, invalidField } from "../../core/error.ts";
 import type { ApiKeyRecord, KeyStore } from "../../core/key-store.ts";
@@ -41,14 +41,20 @@ export function createKeyService({ administration, keys, tenants }: KeyServiceOp
     },
 
     async getKey({ tenant, id }, context) {
-      return { key: writeKey(await administration.get(adminCallOf(context).tenant(tenant), id)) };
+      const call = adminCallOf(context);
+      const record = await administration.get(call.tenant(tenant), id);
+      const { app } = call.principal;
+      if (app !== "" && record.app !== app) throw noSuchKey(id);
+      return { key: writeKey(record) };
     },
 
     async listKeys({ tenant: named, project, owner, search, hideRevoked, ...page }, context) {
-      const tenant = adminCallOf(context).tenant(named);
+      const call = adminCallOf(context);
+      const tenant = call.tenant(named);
       const filter = {
         project: project || undefined,
         owner: owner || undefined,
+        app: call.principal.app || undefined,
         search: search || undefined,
         revoked: hideRevoked ? false : undefined,
       };

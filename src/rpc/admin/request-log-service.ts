@@ -6,7 +6,6 @@ import { GatewayError } from "../../core/error.ts";
 import type { RequestLogFilter, RequestLogStore, SessionStore } from "../../core/request-log-store.ts";
 import { watchRecords } from "../../request-log/watch-records.ts";
 import { type AdminCall, adminCallOf } from "./admin-call.ts";
-import { refuseAppKeys } from "./app-bound.ts";
 import { readPage } from "./page.ts";
 import { readStatuses, writeRecord, writeSession } from "./request-record.ts";
 import { readTime } from "./timestamp.ts";
@@ -58,7 +57,6 @@ export function createRequestLogService(options: RequestLogServiceOptions): Serv
 
     async listSessions({ tenant: named, callerAgent, environment, fromTime, untilTime, ...page }, context) {
       const call = adminCallOf(context);
-      refuseAppKeys(call);
       const filter = {
         callerAgent: callerAgent || undefined,
         environment: environment || undefined,
@@ -72,7 +70,6 @@ export function createRequestLogService(options: RequestLogServiceOptions): Serv
 
     async getSession({ tenant, id }, context) {
       const call = adminCallOf(context);
-      refuseAppKeys(call);
       const session = await sessions.get(call.tenant(tenant), id);
       if (session === undefined) throw notFound("session", id);
       return { session: writeSession(session, clock.wall()) };

@@ -107,6 +107,9 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       const { id, name, enabled, settingsJson } = required(project, "project");
       const fields = readUpdateMask(updateMask, ["name", "enabled", "settings_json"]);
       call.about({ kind: "project", id, tenant, details: { fields: [...fields] } });
+      if (fields.has("enabled") && !enabled && tenant === call.principal.tenant && id === call.principal.project) {
+        throw invalidField("project.enabled", "would lock you out, as it is your own project; a caller of another project must do that");
+      }
       const record = await projects.update(
         tenant,
         id,

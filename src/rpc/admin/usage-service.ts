@@ -13,7 +13,6 @@ import {
 import type { LedgerDimension, LedgerFilter, LedgerGrouping, LedgerStore, LedgerSum } from "../../core/ledger-store.ts";
 import { writeExactDollars } from "../../core/money.ts";
 import { type AdminCall, adminCallOf } from "./admin-call.ts";
-import { refuseAppKeys } from "./app-bound.ts";
 import { readSpan, readTime, writeTime } from "./timestamp.ts";
 
 const dimensions: Readonly<Partial<Record<UsageDimension, LedgerDimension>>> = {
@@ -59,7 +58,6 @@ export function createUsageService({ ledger, stopping }: UsageServiceOptions): S
   };
 
   async function sum(call: AdminCall, query: UsageQuery | undefined): Promise<UsageSum[]> {
-    refuseAppKeys(call);
     const asked = query?.groupBy ?? [];
     const sums = await ledger.sum(call.tenant(query?.tenant ?? ""), readFilter(query), readGrouping(asked, query));
     return sums.map((each) => writeSum(each, asked));

@@ -7,8 +7,8 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { KeyService } from "../../../gen/dragoman/admin/v1/key_service_pb.ts";
 import { TenantService } from "../../../gen/dragoman/admin/v1/tenant_service_pb.ts";
-import type { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
-import { type RunningApp, startApp } from "../../../src/app.ts";
+import { AccessRole } from "../../../gen/dragoman/v1/auth_pb.ts";
+import { type RunningApp, startApp } from "../../../src/app/start-app.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { LogFields, Logger } from "../../../src/core/log.ts";
 
@@ -23,6 +23,8 @@ export interface AdminGateway {
   readonly root: string;
   /** A key of a role, in the default tenant or another one. */
   keyOf(role: AccessRole, tenant?: string): Promise<string>;
+  /** An admin's key that is bound to an app, of the default tenant. */
+  keyOfApp(app: string): Promise<string>;
   admin<Desc extends DescService>(service: Desc, key: string | undefined): Client<Desc>;
   data<Desc extends DescService>(service: Desc, key: string | undefined): Client<Desc>;
   close(): Promise<void>;
@@ -50,6 +52,14 @@ export async function startAdminGateway(config: Record<string, unknown> = {}): P
   const admin = <Desc extends DescService>(service: Desc, key: string | undefined) => client(service, app.adminUrl, key);
   if (root !== "") await admin(TenantService, root).createTenant({ tenant: { id: otherTenant } });
 
+  const keyOnce = async (tenant: string, name: string, facts: object): Promise<string> => {
+    const known = keys.get(name);
+    if (known !== undefined) return known;
+    const { secret } = await admin(KeyService, root).createKey({ tenant, key: { name, ...facts } });
+    keys.set(name, secret);
+    return secret;
+  };
+
   return {
     app,
     directory,
@@ -57,14 +67,8 @@ export async function startAdminGateway(config: Record<string, unknown> = {}): P
     root,
     admin,
     data: (service, key) => client(service, app.dataUrl, key),
-    async keyOf(role, tenant = "default") {
-      const name = `${tenant} role ${role}`;
-      const known = keys.get(name);
-      if (known !== undefined) return known;
-      const { secret } = await admin(KeyService, root).createKey({ tenant, key: { name, roles: [role] } });
-      keys.set(name, secret);
-      return secret;
-    },
+    keyOf: (role, tenant = "default") => keyOnce(tenant, `${tenant} role ${role}`, { roles: [role] }),
+    keyOfApp: (app) => keyOnce("default", `admin of ${app}`, { roles: [AccessRole.ADMIN], app }),
     async close() {
       await app.stop();
       rmSync(directory, { recursive: true, force: true });

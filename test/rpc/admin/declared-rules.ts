@@ -1,6 +1,7 @@
 /**
  * Who may call what, written down a second time by hand: a new procedure or endpoint needs a line here, and whoever widens a
- * rule widens it twice. A line is the scope, the least role, and `auditor` where auditors may too.
+ * rule widens it twice. A line is the scope, the least role, `auditor` where auditors may too, and `app` where a key that is
+ * bound to an app may, within its app.
  */
 
 const agents = {
@@ -13,13 +14,13 @@ const agents = {
 };
 const audit = { ListAuditEntries: "admin.read admin auditor", VerifyAuditLog: "admin.read admin auditor" };
 const keys = {
-  CreateKey: "admin admin",
-  GetKey: "admin.read operator auditor",
-  ListKeys: "admin.read operator auditor",
-  UpdateKey: "admin admin",
-  RotateKey: "admin admin",
-  RevokeKey: "admin admin",
-  ImportKeys: "admin admin",
+  CreateKey: "admin admin app",
+  GetKey: "admin.read operator auditor app",
+  ListKeys: "admin.read operator auditor app",
+  UpdateKey: "admin admin app",
+  RotateKey: "admin admin app",
+  RevokeKey: "admin admin app",
+  ImportKeys: "admin admin app",
 };
 const limits = {
   CreateLimit: "policy.write operator",
@@ -40,9 +41,9 @@ const prices = {
   RerateRows: "admin admin",
 };
 const requestLog = {
-  ListRequests: "requests.read viewer auditor",
-  GetRequest: "requests.read viewer auditor",
-  WatchRequests: "requests.read viewer auditor",
+  ListRequests: "requests.read viewer auditor app",
+  GetRequest: "requests.read viewer auditor app",
+  WatchRequests: "requests.read viewer auditor app",
   ListSessions: "requests.read viewer auditor",
   GetSession: "requests.read viewer auditor",
 };
@@ -58,11 +59,11 @@ const tenants = {
 };
 const usage = { SumUsage: "requests.read viewer auditor", WatchUsage: "requests.read viewer auditor" };
 const inference = {
-  Generate: "chat member",
-  Complete: "chat member",
-  Embed: "embed member",
-  CountTokens: "chat member",
-  ListModels: "models viewer auditor",
+  Generate: "chat member app",
+  Complete: "chat member app",
+  Embed: "embed member app",
+  CountTokens: "chat member app",
+  ListModels: "models viewer auditor app",
 };
 
 /** By `package.Service.Method`. */
@@ -83,34 +84,34 @@ export const procedureRules: Readonly<Record<string, string>> = Object.fromEntri
 /** Methods of Gemini's models, wherever they are mounted. */
 function geminiRules(model: string): Record<string, string> {
   return {
-    [`POST ${model}:generateContent`]: "chat member",
-    [`POST ${model}:streamGenerateContent`]: "chat member",
-    [`POST ${model}:countTokens`]: "chat member",
-    [`POST ${model}:embedContent`]: "embed member",
-    [`POST ${model}:batchEmbedContents`]: "embed member",
-    [`POST ${model}:{verb}`]: "chat member",
+    [`POST ${model}:generateContent`]: "chat member app",
+    [`POST ${model}:streamGenerateContent`]: "chat member app",
+    [`POST ${model}:countTokens`]: "chat member app",
+    [`POST ${model}:embedContent`]: "embed member app",
+    [`POST ${model}:batchEmbedContents`]: "embed member app",
+    [`POST ${model}:{verb}`]: "chat member app",
   };
 }
 
 /** By `METHOD /path`. */
 export const endpointRules: Readonly<Record<string, string>> = {
-  "POST /v1/chat/completions": "chat member",
-  "POST /v1/completions": "chat member",
-  "POST /v1/responses": "chat member",
-  "POST /v1/responses/input_tokens": "chat member",
-  "GET /v1/responses/{id}": "chat viewer auditor",
-  "DELETE /v1/responses/{id}": "chat member",
-  "POST /v1/responses/{id}/cancel": "chat member",
-  "GET /v1/responses/{id}/input_items": "chat viewer auditor",
-  "POST /v1/messages": "chat member",
-  "POST /v1/messages/count_tokens": "chat member",
-  "POST /v1/embeddings": "embed member",
-  "GET /v1/models": "models viewer auditor",
-  "GET /v1/models/{model+}": "models viewer auditor",
-  "GET /v1beta/models": "models viewer auditor",
-  "GET /v1beta/models/{model+}": "models viewer auditor",
-  "GET /v1beta1/models": "models viewer auditor",
-  "GET /v1beta1/models/{model+}": "models viewer auditor",
+  "POST /v1/chat/completions": "chat member app",
+  "POST /v1/completions": "chat member app",
+  "POST /v1/responses": "chat member app",
+  "POST /v1/responses/input_tokens": "chat member app",
+  "GET /v1/responses/{id}": "chat viewer auditor app",
+  "DELETE /v1/responses/{id}": "chat member app",
+  "POST /v1/responses/{id}/cancel": "chat member app",
+  "GET /v1/responses/{id}/input_items": "chat viewer auditor app",
+  "POST /v1/messages": "chat member app",
+  "POST /v1/messages/count_tokens": "chat member app",
+  "POST /v1/embeddings": "embed member app",
+  "GET /v1/models": "models viewer auditor app",
+  "GET /v1/models/{model+}": "models viewer auditor app",
+  "GET /v1beta/models": "models viewer auditor app",
+  "GET /v1beta/models/{model+}": "models viewer auditor app",
+  "GET /v1beta1/models": "models viewer auditor app",
+  "GET /v1beta1/models/{model+}": "models viewer auditor app",
   ...geminiRules("/v1/models/{model+}"),
   ...geminiRules("/v1beta/models/{model+}"),
   ...geminiRules("/v1beta1/models/{model+}"),

@@ -35,6 +35,7 @@ interface Rule {
   readonly scope: string;
   readonly role: keyof typeof names;
   readonly auditor: boolean;
+  readonly beyondApps?: boolean;
 }
 
 function isAllowed(role: (typeof roles)[number], rule: Rule): boolean {
@@ -43,13 +44,13 @@ function isAllowed(role: (typeof roles)[number], rule: Rule): boolean {
 }
 
 function readRule(line: string | undefined): Rule {
-  const [scope = "", role = "", auditor] = (line ?? "").split(" ");
+  const [scope = "", role = "", ...words] = (line ?? "").split(" ");
   if (!Object.hasOwn(names, role)) throw new Error(`"${line}" is no rule; write one into declared-rules.ts`);
-  return { scope, role: role as keyof typeof names, auditor: auditor === "auditor" };
+  return { scope, role: role as keyof typeof names, auditor: words.includes("auditor"), beyondApps: !words.includes("app") };
 }
 
-function writeRule({ scope, role, auditor }: Rule): string {
-  return [scope, role, ...(auditor ? ["auditor"] : [])].join(" ");
+function writeRule({ scope, role, auditor, beyondApps = false }: Rule): string {
+  return [scope, role, ...(auditor ? ["auditor"] : []), ...(beyondApps ? [] : ["app"])].join(" ");
 }
 
 /** The code of the refusal, or "in" where the caller got in: what is wrong with an empty request is then told, or it is done. */
@@ -109,6 +110,8 @@ describe("the admin port", () => {
       const found = await ask(url, service, method, await gateway.keyOf(role));
       expect(found === "PermissionDenied" ? "no" : "yes", `role ${role}`).toBe(isAllowed(role, rule) ? "yes" : "no");
     }
+    const bound = await ask(url, service, method, await gateway.keyOfApp("shop"));
+    expect(bound === "PermissionDenied" ? "no" : "yes", "an admin's key that is bound to an app").toBe(rule.beyondApps ? "no" : "yes");
   });
 
   test.each(Object.entries(requestsForTenant))("%s: another tenant does not exist for an admin of one", async (at, write) => {
