@@ -110,12 +110,26 @@ export function pricingVersionOf(usage: Usage, price: Price | undefined): string
 }
 
 /**
- * The most that a call may cost, rounded up: what is reserved before it is dispatched. Calls of tools are not in it.
- * Undefined where no price is known.
+ * The most that a call may cost, rounded up: what is reserved before it is dispatched. Calls of tools are not in it. A call
+ * that asks for a service tier may be served by the normal one, so the dearer of the two holds. Undefined where no price
+ * is known.
  */
 export function reserveOf(estimate: CostEstimate, price: Price | undefined): bigint | undefined {
   if (price === undefined) return undefined;
-  const { inputTokens, outputTokens, rates: extra = [], serviceTier = ServiceTier.UNSPECIFIED } = estimate;
+  const { serviceTier = ServiceTier.UNSPECIFIED } = estimate;
+  // Whoever lets the provider choose may get what is dearer.
+  const asked = serviceTier === ServiceTier.AUTO ? ServiceTier.PRIORITY : serviceTier;
+  const normal = reserveIn(ServiceTier.UNSPECIFIED, estimate, price);
+  if (prefixOf(asked) === undefined) return normal;
+  const special = reserveIn(asked, estimate, price);
+  return special !== undefined && (normal === undefined || special > normal) ? special : normal;
+}
+
+function reserveIn(
+  serviceTier: ServiceTier,
+  { inputTokens, outputTokens, rates: extra = [] }: CostEstimate,
+  price: Price,
+): bigint | undefined {
   const rates = new Rates(price, inputTokens, serviceTier);
   const input = rates.greatest(["input", ...extra.filter((name) => !isOutput(name))]);
   const output = rates.greatest(["output", ...extra.filter(isOutput)]);

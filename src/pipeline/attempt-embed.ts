@@ -1,5 +1,6 @@
 /** The innermost step of Embed. */
 import { create } from "@bufbuild/protobuf";
+import { ServiceTier } from "../../gen/dragoman/v1/call_pb.ts";
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type Call, stopReason, throwIfStopped } from "../core/call.ts";
@@ -23,6 +24,7 @@ function factsOf(request: EmbedRequest): AttemptFacts {
       return estimate;
     },
     maxOutputTokens: 0,
+    billedBy: () => ({ rates: [], serviceTier: ServiceTier.UNSPECIFIED }),
   };
 }
 

@@ -5,6 +5,7 @@ import { stopReason, throwIfStopped } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
 import { commits, type EventBatch, type GenerateEvent, startedEvent } from "../core/event.ts";
 import { ulid } from "../core/id.ts";
+import { ratesOfRequest } from "../core/request-rates.ts";
 import { estimateInput } from "../core/usage.ts";
 import { type AttemptFacts, type AttemptOptions, type RunningAttempt, tryTargets } from "./attempts.ts";
 import type { DrainPool } from "./drain-pool.ts";
@@ -98,6 +99,7 @@ function factsOf(request: GenerateRequest): AttemptFacts {
       return estimate;
     },
     maxOutputTokens: maxOutputTokens === undefined ? undefined : maxOutputTokens * Math.max(1, candidateCount),
+    billedBy: () => ({ rates: ratesOfRequest(request), serviceTier: request.serviceTier }),
   };
 }
 

@@ -12,13 +12,14 @@ import { ulid } from "../core/id.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { LedgerSettlement } from "../core/ledger-row.ts";
 import type { Metrics } from "../core/metrics.ts";
-import { costOf, type Price, type PriceBook, pricingVersionOf, reserveOf } from "../core/pricing.ts";
+import { costOf, type Price, type PriceBook, pricingVersionOf } from "../core/pricing.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Router } from "../core/routing.ts";
 import type { Target } from "../core/target.ts";
 import type { AttemptSpan } from "../core/tracing.ts";
 import type { OutputMeter } from "../core/usage.ts";
 import type { AttemptEndings } from "./attempt-endings.ts";
+import { type BilledBy, type MostCostOptions, mostCostAt } from "./most-cost.ts";
 
 /** Who is charged for a failed attempt: nobody, or the tenant. What the provider takes is kept in either case. */
 export type ChargePolicy = "success_only" | "all_attempts";
@@ -29,7 +30,7 @@ export type ChargePolicy = "success_only" | "all_attempts";
  */
 export type DisconnectPolicy = "estimate" | "drain" | "no_bill";
 
-export interface AttemptOptions {
+export interface AttemptOptions extends Partial<MostCostOptions> {
   readonly router: Router;
   readonly ledger: Ledger;
   readonly clock: Clock;
@@ -54,6 +55,7 @@ export interface AttemptFacts {
   estimateInput(): number;
   /** Most output tokens that the caller allows; undefined where it does not say. */
   readonly maxOutputTokens: number | undefined;
+  billedBy(): BilledBy;
 }
 
 /** An open stream says what it has cost after so much time or output, whichever comes first. */
@@ -117,10 +119,11 @@ export class RunningAttempt {
    * Reserves: to be called, and waited for where there is something to wait for, before anything else. Throws GatewayError
    * `ledger_unavailable`: the attempt did not take place then.
    */
-  begin({ requestedModel, estimateInput, maxOutputTokens }: AttemptFacts): Promise<void> | undefined {
+  begin({ requestedModel, estimateInput, maxOutputTokens, billedBy }: AttemptFacts): Promise<void> | undefined {
     const { attempt, call, target } = this;
+    const { outputEstimate = 0, ceilingOf } = this.#options;
     const estimatedInputTokens = estimateInput();
-    const outputTokens = maxOutputTokens ?? target.traits.maxOutputTokens ?? 0;
+    const bounds = { inputTokens: estimatedInputTokens, outputCap: maxOutputTokens, billedBy };
     const waiting = this.#options.ledger.begin({
       usageId: attempt.usageId,
       requestId: call.requestId,
@@ -136,7 +139,7 @@ export class RunningAttempt {
       provider: target.provider,
       target: target.id,
       upstreamModel: target.model,
-      reservedNano: reserveOf({ inputTokens: estimatedInputTokens, outputTokens }, this.#price) ?? 0n,
+      reservedNano: mostCostAt(target, this.#price, call.route, bounds, { outputEstimate, ceilingOf }) ?? 0n,
       estimatedInputTokens,
       pricingVersion: this.#price?.version ?? "",
       startedAt: this.#options.clock.wall(),

@@ -3,6 +3,7 @@
  * however it ends. Where no rule holds the next step runs as if this one were not there.
  */
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { ServiceTier } from "../../gen/dragoman/v1/call_pb.ts";
 import { type EmbedRequest, EmbedRequestSchema, type EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import { type GenerateRequest, GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Attempt } from "../../gen/dragoman/v1/usage_pb.ts";
@@ -10,32 +11,24 @@ import type { Call } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventBatch } from "../core/event.ts";
 import type { LimitAmounts, LimitClaim, Limiter, LimitFacts, LimitLease } from "../core/limits.ts";
-import { type PriceBook, type RateName, reserveOf } from "../core/pricing.ts";
+import type { PriceBook } from "../core/pricing.ts";
 import { ratesOfRequest } from "../core/request-rates.ts";
 import { estimateInput } from "../core/usage.ts";
 import { countInput } from "./attempt-embed.ts";
 import type { HeldLeases } from "./held-leases.ts";
+import { type CostBounds, type MostCostOptions, mostCostAt } from "./most-cost.ts";
 import type { Stage, Step } from "./stage.ts";
 
-export interface LimitOptions {
+export interface LimitOptions extends MostCostOptions {
   readonly limiter: Limiter;
   /** Absent: budgets reserve nothing, and count what attempts cost. */
   readonly prices?: PriceBook | undefined;
   readonly clock: Clock;
-  /** Output tokens to reserve of a token limit for a call that names no cap; the truth is settled afterwards. */
-  readonly outputEstimate: number;
   readonly leases: HeldLeases;
 }
 
 /** What a request is estimated by. */
-interface Estimate {
-  readonly inputTokens: number;
-  /** The cap of all answers together; undefined where the client names none. */
-  readonly outputCap: number | undefined;
-  /** False for what has no output. */
-  readonly generates: boolean;
-  /** By which it may be billed beside those of plain input and output. */
-  rates(): readonly RateName[];
+interface Estimate extends CostBounds {
   bytes(): number;
 }
 
@@ -81,11 +74,11 @@ function factsOf({ principal, attribution, targets, route }: Call, requested: st
 }
 
 async function reserve(claim: LimitClaim, estimate: Estimate, call: Call, options: LimitOptions): Promise<LimitLease> {
-  const { inputTokens, outputCap, generates } = estimate;
+  const { inputTokens, outputCap } = estimate;
   const modelCap = call.targets[0]?.traits.maxOutputTokens ?? Number.POSITIVE_INFINITY;
   const lease = await claim.reserve({
     inputTokens,
-    outputTokens: generates ? (outputCap ?? Math.min(options.outputEstimate, modelCap)) : 0,
+    outputTokens: outputCap ?? Math.min(options.outputEstimate, modelCap),
     bytes: claim.needsBytes ? estimate.bytes() : 0,
     costNano: claim.needsCost ? mostCost(estimate, call, options) : 0n,
   });
@@ -94,17 +87,13 @@ async function reserve(claim: LimitClaim, estimate: Estimate, call: Call, option
 }
 
 /** The most that the call may cost at any of its targets; a hard budget must not be passed. */
-function mostCost(
-  { inputTokens, outputCap, generates, rates }: Estimate,
-  call: Call,
-  { prices, clock, outputEstimate }: LimitOptions,
-): bigint {
+function mostCost({ billedBy, ...estimate }: Estimate, call: Call, options: LimitOptions): bigint {
   let most = 0n;
-  const dearer = rates();
-  for (const { provider, model, traits } of call.targets.slice(0, call.maxAttempts)) {
-    const price = prices?.price({ tenant: call.principal.tenant, provider, model, at: clock.wall() });
-    const outputTokens = generates ? (outputCap ?? traits.maxOutputTokens ?? outputEstimate) : 0;
-    const cost = reserveOf({ inputTokens, outputTokens, rates: dearer }, price) ?? 0n;
+  const billed = billedBy();
+  for (const target of call.targets.slice(0, call.maxAttempts)) {
+    const { provider, model } = target;
+    const price = options.prices?.price({ tenant: call.principal.tenant, provider, model, at: options.clock.wall() });
+    const cost = mostCostAt(target, price, call.route, { ...estimate, billedBy: () => billed }, options) ?? 0n;
     if (cost > most) most = cost;
   }
   return most;
@@ -130,8 +119,7 @@ function estimateGenerate(request: GenerateRequest): Estimate {
   return {
     inputTokens: estimateInput(request),
     outputCap: maxOutputTokens === undefined ? undefined : maxOutputTokens * Math.max(1, candidateCount),
-    generates: true,
-    rates: () => ratesOfRequest(request),
+    billedBy: () => ({ rates: ratesOfRequest(request), serviceTier: request.serviceTier }),
     bytes: () => bytesOf(GenerateRequestSchema, request),
   };
 }
@@ -140,8 +128,7 @@ function estimateEmbed(request: EmbedRequest): Estimate {
   return {
     inputTokens: countInput(request),
     outputCap: 0,
-    generates: false,
-    rates: () => [],
+    billedBy: () => ({ rates: [], serviceTier: ServiceTier.UNSPECIFIED }),
     bytes: () => bytesOf(EmbedRequestSchema, request),
   };
 }

@@ -84,6 +84,8 @@ export function createOperations(given: PipelineOptions): Pipeline {
   const options = { ...given, endings: new AttemptEndings() };
   const admission = new Admission(options);
   const limits = options.limits === undefined ? undefined : { ...options, ...options.limits };
+  const { outputEstimate = 0, ceilingOf } = options.limits ?? {};
+  const reserving = { outputEstimate, ceilingOf };
   const drains = options.drain === undefined ? undefined : new DrainPool(options.drain);
 
   const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
@@ -96,7 +98,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
       ...(limits === undefined ? [] : [limitStream(limits)]),
       rememberSignatures(options.signatures),
     ],
-    attemptGenerate({ ...options, drains }),
+    attemptGenerate({ ...options, ...reserving, drains }),
   );
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
     [
@@ -106,7 +108,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
       admitReply(admission, "embed"),
       ...(limits === undefined ? [] : [limitEmbed(limits)]),
     ],
-    attemptEmbed(options),
+    attemptEmbed({ ...options, ...reserving }),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
     [observeReply(options), holdToApp(), admitReply(admission, "generate")],

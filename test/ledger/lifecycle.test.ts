@@ -1,7 +1,8 @@
 /** What the pipeline tells the ledger: reserved before dispatch, settled or released once, whatever becomes of the call. */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { BlockKind, FinishReason, GenerateRequestSchema, Role } from "../../gen/dragoman/v1/generate_pb.ts";
+import { ServiceTier } from "../../gen/dragoman/v1/call_pb.ts";
+import { BlockKind, FinishReason, type GenerateRequest, GenerateRequestSchema, Role } from "../../gen/dragoman/v1/generate_pb.ts";
 import { UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { AttemptCall, Call } from "../../src/core/call.ts";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
@@ -53,6 +54,8 @@ interface Settings {
   readonly onDisconnect?: DisconnectPolicy;
   readonly drains?: DrainPool;
   readonly clock?: Clock;
+  readonly asked?: GenerateRequest;
+  readonly prices?: Price;
 }
 
 const pools: DrainPool[] = [];
@@ -65,7 +68,8 @@ function poolOf(bounds: Partial<ConstructorParameters<typeof DrainPool>[0]> = {}
 }
 
 /** A call over targets p/0, p/1, ... whose models are functions. */
-function harness(models: readonly Generate[], { chargePolicy, onDisconnect, drains, clock = systemClock }: Settings = {}) {
+function harness(models: readonly Generate[], { chargePolicy, onDisconnect, drains, clock = systemClock, ...settings }: Settings = {}) {
+  const { asked = request, prices = price } = settings;
   const ledger = new SpyLedger();
   const provider: Provider = {
     name: "p",
@@ -80,7 +84,7 @@ function harness(models: readonly Generate[], { chargePolicy, onDisconnect, drai
     clock,
     retryableStatusCodes: new Set([500]),
     node: "",
-    prices: { price: () => price },
+    prices: { price: () => prices },
     chargePolicy,
     onDisconnect: () => onDisconnect ?? "estimate",
     drains,
@@ -107,7 +111,7 @@ function harness(models: readonly Generate[], { chargePolicy, onDisconnect, drai
     route: "all",
   };
   const leave = () => client.abort(new GatewayError("cancelled", "the client went away"));
-  return { ledger, run: () => attempt(request, call), leave, stop: (error: GatewayError) => client.abort(error) };
+  return { ledger, run: () => attempt(asked, call), leave, stop: (error: GatewayError) => client.abort(error) };
 }
 
 function unused(): never {
@@ -203,6 +207,28 @@ describe("an attempt", () => {
         chargeNano: 31_000n,
       },
     ]);
+  });
+
+  test("is reserved by the dearest rates that the request may be billed by", async () => {
+    const dear: Price = {
+      tiers: [
+        { aboveInputTokens: 0, rates: { ...price.tiers[0]?.rates, cache_write: 3_000_000_000n, "priority.input": 7_000_000_000n } },
+        { aboveInputTokens: 1_000, rates: { input: 9_000_000_000n } },
+      ],
+      version: "v2",
+      source: "tests",
+    };
+    const text = (length: number) => [{ role: Role.USER, parts: [{ part: { case: "text" as const, value: "x".repeat(length) } }] }];
+    const reservedPerToken = async (asked: MessageInitShape<typeof GenerateRequestSchema>) => {
+      const { ledger, run } = harness([good], { prices: dear, asked: create(GenerateRequestSchema, { model: "all", ...asked }) });
+      await drain(run());
+      const [intent] = ledger.intents;
+      return Number(intent?.reservedNano) / (intent?.estimatedInputTokens ?? 0);
+    };
+    expect(await reservedPerToken({ messages: text(400) })).toBe(1_000);
+    expect(await reservedPerToken({ messages: text(400), cache: {} })).toBe(3_000);
+    expect(await reservedPerToken({ messages: text(400), serviceTier: ServiceTier.PRIORITY })).toBe(7_000);
+    expect(await reservedPerToken({ messages: text(40_000) })).toBe(9_000);
   });
 
   test("waits until its intent is kept", async () => {
