@@ -19,10 +19,11 @@ import { customToolArgument } from "../../core/custom-tool.ts";
 import { GatewayError } from "../../core/error.ts";
 import { EventBuilder, type Extras, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import { readCitation } from "./citations.ts";
 import { OpaqueBlock } from "./opaque-block.ts";
 import { UsageReader } from "./usage.ts";
-import { finishReasons, formatName, objectMember, signatureFamily, textMember, unknownMembers } from "./wire.ts";
+import { finishReasons, formatName, signatureFamily, unknownMembers } from "./wire.ts";
 
 /** The answer is one candidate. */
 const candidate = 0;

@@ -9,8 +9,9 @@ import {
   UrlSourceSchema,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, mergeExtras, RawJson, type WritableObject } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import { tokenCount } from "../../core/usage.ts";
-import { formatName, textMember, unknownMembers } from "./wire.ts";
+import { formatName, unknownMembers } from "./wire.ts";
 
 interface Location {
   readonly type: string;

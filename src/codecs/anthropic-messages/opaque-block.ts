@@ -2,6 +2,7 @@
  * A block that is not modelled, as it grows: server tool calls and their results, and whatever comes later. The API's
  * deltas follow one pattern, which holds for kinds that are not known too: text is appended to the member of its name.
  */
+
 import {
   isJsonObject,
   type JsonObject,
@@ -12,7 +13,7 @@ import {
   upstreamJsonLimits,
   writeJson,
 } from "../../core/json.ts";
-import { textMember } from "./wire.ts";
+import { textMember } from "../../core/members.ts";
 
 export class OpaqueBlock {
   readonly type: string;

@@ -2,11 +2,13 @@
  * The client's own messages request, patched for a provider that speaks the same (design.md 4, rule 10). Only what the
  * provider takes exactly as the client wrote it; in doubt, writeRequest knows better.
  */
+
 import { type GenerateRequest, type Message, type Part, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { isJsonObject, type JsonObject, type WritableObject, writeJson } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import { isSignedBy } from "../../core/signature.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { legalId, legalToolName } from "./legal-names.ts";
@@ -143,7 +145,7 @@ function takesPart(part: Part, target: Target): boolean {
     }
     case "reasoning": {
       if (signature === undefined || signature.value === "" || cache !== undefined) return false;
-      return signature.format === signatureFamily && (signature.provider === "" || signature.provider === target.provider);
+      return isSignedBy(signature, signatureFamily, target.provider);
     }
     case "toolCall":
       return (

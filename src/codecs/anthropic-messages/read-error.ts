@@ -3,12 +3,13 @@
  * error status, as a reply that claims success, or as the event `error` inside a stream.
  * https://platform.claude.com/docs/en/api/errors
  */
+
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, type JsonValue, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
 import { type ErrorWords, errorWords, readErrorWords, upstreamError } from "../../core/upstream-error.ts";
-import { objectMember, textMember } from "./wire.ts";
 
 /** A reply with an error status. Never throws. */
 export function readError(status: number, body: string, headers: ResponseHeaders, provider: string): GatewayError {

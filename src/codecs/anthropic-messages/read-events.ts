@@ -11,10 +11,10 @@ import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
 import { readErrorEvent } from "./read-error.ts";
-import { objectMember, textMember } from "./wire.ts";
 
 /** `state` is what writeRequest gave; anything else means that nothing was emulated. */
 export function createEventReader(provider: string, state: unknown): EventReader {

@@ -2,12 +2,14 @@
  * The conversation in the order that the API takes: instructions on top, user and assistant in turn, user first, and the
  * results of calls first in the user message right after them, all of them, in the order of the calls.
  */
+
 import { type Message, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import type { WritableObject } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { repeatedId } from "./legal-names.ts";
-import { formatName, textMember } from "./wire.ts";
+import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { PartWriter, type WrittenPart } from "./write-parts.ts";
 

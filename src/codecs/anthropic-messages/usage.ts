@@ -6,8 +6,9 @@ import { create } from "@bufbuild/protobuf";
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type CacheWrite, CacheWriteSchema, type Usage, UsageBasis, UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
 import { isJsonObject, type JsonObject, type JsonValue, mergeExtras, type Writable, type WritableObject } from "../../core/json.ts";
+import { objectMember } from "../../core/members.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
-import { formatName, objectMember, unknownMembers } from "./wire.ts";
+import { formatName, unknownMembers } from "./wire.ts";
 
 const tiers: Readonly<Record<string, ServiceTier>> = {
   standard: ServiceTier.STANDARD,

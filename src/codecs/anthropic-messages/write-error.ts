@@ -1,8 +1,10 @@
 /** A failure in the API's envelope (surfaces.md 2.7). https://platform.claude.com/docs/en/api/errors */
+
 import type { ErrorFacts } from "../../core/dialect.ts";
 import type { GatewayError, Reason } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.ts";
-import { objectMember, textMember } from "./wire.ts";
+import { objectMember, textMember } from "../../core/members.ts";
+import { threadDetails } from "./threads.ts";
 
 export interface MessagesErrorRecord {
   readonly type: "error";
@@ -41,8 +43,9 @@ function typeOf(status: number): string {
   return status >= 500 ? "api_error" : "invalid_request_error";
 }
 
-function readDetails({ reason, details: { upstream } }: GatewayError): JsonObject | undefined {
-  if (upstream === undefined || upstream.bodyJson === "" || !aboutRequest.has(reason)) return undefined;
+function readDetails({ reason, details: { upstream, fields } }: GatewayError): JsonObject | undefined {
+  if (upstream === undefined) return threadDetails(fields);
+  if (upstream.bodyJson === "" || !aboutRequest.has(reason)) return undefined;
   const error = tryParse(upstream.bodyJson);
   const details = isJsonObject(error) ? objectMember(error, "details") : undefined;
   return details === undefined || textMember(details, "error_code") === "" ? undefined : details;

@@ -5,7 +5,8 @@ import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/gen
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { isJsonObject, type JsonObject, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, tryParseJson, type WritableObject } from "../../core/json.ts";
+import { objectArguments } from "../../core/tool-arguments.ts";
 import { writeCitation } from "./citations.ts";
 import { legalId, legalToolName } from "./legal-names.ts";
 import { formatName, signatureFamily } from "./wire.ts";
@@ -161,17 +162,9 @@ export class PartWriter {
 
   #writeToolCall({ id, name, argumentsJson, inputText, kind }: ToolCall, path: string): WritableObject {
     const call = { type: "tool_use", id: legalId(id), name: legalToolName(name) };
-    if (kind !== ToolKind.CUSTOM) return { ...call, input: this.#writeArguments(argumentsJson, path) };
+    if (kind !== ToolKind.CUSTOM) return { ...call, input: objectArguments(argumentsJson, path, this.#context.report) };
     this.#context.report.emulated(path, "a call with one argument");
     return { ...call, input: { [customToolArgument]: inputText } };
-  }
-
-  #writeArguments(argumentsJson: string, path: string): Writable {
-    const text = argumentsJson.trim();
-    if (text === "") return {};
-    if (isJsonObject(tryParseJson(text))) return new RawJson(text);
-    this.#context.report.emulated(`${path}.arguments_json`, "an object with the text, as arguments are objects");
-    return { _raw: argumentsJson };
   }
 
   #writeToolResult(result: ToolResult, part: Part, path: string): WrittenPart {

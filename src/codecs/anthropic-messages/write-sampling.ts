@@ -1,6 +1,8 @@
 /** Sampling and length, as far as the API has them. */
+
 import type { Sampling } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { WritableObject } from "../../core/json.ts";
+import { dropAbsent, dropRandomness, type SamplingName, visibleStops } from "../../core/sampling.ts";
 import type { ModelTraits } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 
@@ -18,6 +20,18 @@ export function planLimit(sampling: Sampling | undefined, { maxOutputTokens }: M
   return said === undefined ? { maxTokens: maxOutputTokens ?? defaultMaxTokens, filledIn: true } : { maxTokens: said, filledIn: false };
 }
 
+/** What the API does not have. */
+const absent: readonly SamplingName[] = [
+  "seed",
+  "frequency_penalty",
+  "presence_penalty",
+  "repetition_penalty",
+  "min_p",
+  "logprobs",
+  "top_logprobs",
+  "logit_bias",
+];
+
 /** Members of the request; `thinks` says whether the model is asked to think, which excludes sampling. */
 export function writeSampling(
   sampling: Sampling | undefined,
@@ -27,22 +41,14 @@ export function writeSampling(
 ): WritableObject {
   if (sampling === undefined) return {};
   if ((sampling.candidateCount ?? 1) > 1) report.refused("sampling.candidate_count", "one answer is given at a time");
-  reportAbsent(sampling, report);
-  return { ...writeRandomness(sampling, traits, thinks, report), stop_sequences: writeStop(sampling.stop, report) };
+  dropAbsent(sampling, absent, report);
+  return { ...writeRandomness(sampling, traits, thinks, report), stop_sequences: visibleStops(sampling.stop, report) };
 }
 
-function writeRandomness(
-  { temperature, topP, topK }: Sampling,
-  traits: ModelTraits,
-  thinks: boolean,
-  report: TranslationReport,
-): WritableObject {
+function writeRandomness(sampling: Sampling, traits: ModelTraits, thinks: boolean, report: TranslationReport): WritableObject {
+  const { temperature, topP, topK } = sampling;
   if (traits.sampling === false || thinks) {
-    const detail = thinks ? "not taken while the model thinks" : "the model does not take it";
-    // 1 is what the API does by itself.
-    if (temperature !== undefined && temperature !== 1) report.dropped("sampling.temperature", detail);
-    if (topP !== undefined && topP !== 1) report.dropped("sampling.top_p", detail);
-    if (topK !== undefined) report.dropped("sampling.top_k", detail);
+    dropRandomness(sampling, thinks ? "not taken while the model thinks" : "the model does not take it", report);
     return {};
   }
   const clamped = temperature === undefined ? undefined : Math.min(temperature, 1);
@@ -50,28 +56,4 @@ function writeRandomness(
   const both = temperature !== undefined && topP !== undefined && traits.temperatureWithTopP !== true;
   if (both && topP !== 1) report.dropped("sampling.top_p", "the model takes temperature or top_p, not both");
   return { temperature: clamped, top_p: both ? undefined : topP, top_k: topK };
-}
-
-function writeStop(stop: readonly string[], report: TranslationReport): string[] | undefined {
-  const taken = stop.filter((text, index) => {
-    const isTaken = text.trim() !== "";
-    if (!isTaken) report.dropped(`sampling.stop[${index}]`, "white space alone is not taken");
-    return isTaken;
-  });
-  return taken.length === 0 ? undefined : taken;
-}
-
-/** What the API does not have. A value that changes nothing is no loss. */
-function reportAbsent(sampling: Sampling, report: TranslationReport): void {
-  const absent: readonly [string, boolean][] = [
-    ["seed", sampling.seed !== undefined],
-    ["frequency_penalty", (sampling.frequencyPenalty ?? 0) !== 0],
-    ["presence_penalty", (sampling.presencePenalty ?? 0) !== 0],
-    ["repetition_penalty", (sampling.repetitionPenalty ?? 1) !== 1],
-    ["min_p", (sampling.minP ?? 0) !== 0],
-    ["logprobs", sampling.logprobs === true],
-    ["top_logprobs", (sampling.topLogprobs ?? 0) !== 0],
-    ["logit_bias", Object.keys(sampling.logitBias).length > 0],
-  ];
-  for (const [name, isSaid] of absent) if (isSaid) report.dropped(`sampling.${name}`, "not offered");
 }

@@ -17,11 +17,12 @@ import {
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { EventBuilder, type Extras, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import type { ConverseCallState } from "./call-state.ts";
 import { readCitation } from "./citations.ts";
 import { OpaqueBlock } from "./opaque-block.ts";
 import { readUsage } from "./usage.ts";
-import { finishReasons, formatName, objectMember, textMember, unknownMembers } from "./wire.ts";
+import { finishReasons, formatName, unknownMembers } from "./wire.ts";
 
 /** The answer is one candidate. */
 const candidate = 0;

@@ -9,8 +9,9 @@ import {
   UrlSourceSchema,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, mergeExtras, RawJson, type WritableObject } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import { tokenCount } from "../../core/usage.ts";
-import { formatName, objectMember, textMember, unknownMembers } from "./wire.ts";
+import { formatName, unknownMembers } from "./wire.ts";
 
 /** Places in documents by member of `location`. */
 const documentUnits: Readonly<Record<string, LocationUnit>> = {

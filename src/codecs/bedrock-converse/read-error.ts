@@ -3,12 +3,13 @@
  * an error status, as a reply that claims success, or as a frame that is marked as an exception.
  * https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html
  */
+
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError, Reason } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, jsonText, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
 import { type ErrorWords, readErrorWords, type UpstreamFailureFacts, upstreamError } from "../../core/upstream-error.ts";
-import { objectMember, textMember } from "./wire.ts";
 
 interface TypeFacts {
   /** HTTP status that stands for the type where none came with it, and instead of a 400. */

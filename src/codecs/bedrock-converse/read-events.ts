@@ -5,15 +5,17 @@
  * The order on the wire is messageStart, then per block contentBlockStart (calls only), contentBlockDelta,
  * contentBlockStop, then messageStop, which is the end mark, then metadata with usage, then the end of the stream.
  */
+
 import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerBuilder, eventExtras } from "./answer-builder.ts";
 import { ConverseCallState } from "./call-state.ts";
 import { readErrorObject } from "./read-error.ts";
-import { exceptionMark, objectMember, textMember } from "./wire.ts";
+import { exceptionMark } from "./wire.ts";
 
 /** What the platform's parser could round. */
 const longNumber = /\d{16}/;

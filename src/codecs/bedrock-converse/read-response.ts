@@ -1,12 +1,13 @@
 /** Reads a whole answer into the events that it would have streamed: the same builder, fed at once. */
+
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
 import { ConverseCallState } from "./call-state.ts";
 import { readCited } from "./citations.ts";
 import { isError, readErrorObject } from "./read-error.ts";
-import { objectMember, textMember } from "./wire.ts";
 
 /** Throws GatewayError for an error that claims success and for a body that is no answer. */
 export function readResponse(body: string, provider: string, state: unknown): GenerateEvent[] {

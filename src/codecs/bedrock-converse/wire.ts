@@ -4,7 +4,8 @@
  */
 import { FinishReason } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Extras } from "../../core/event.ts";
-import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import type { JsonObject } from "../../core/json.ts";
+import { unknownMembers as unknownMembersOf } from "../../core/members.ts";
 
 /** The wire format's name in extras_json, opaque parts and reports. */
 export const formatName = "bedrock-converse";
@@ -40,23 +41,7 @@ export const maxCachePoints = 4;
 /** Least `budget_tokens` of thinking. */
 export const minThinkingBudget = 1024;
 
-/** A member that is text, else the empty string. */
-export function textMember(object: JsonObject, name: string): string {
-  const value = object[name];
-  return typeof value === "string" ? value : "";
-}
-
-/** A member that is an object, else undefined. */
-export function objectMember(object: JsonObject, name: string): JsonObject | undefined {
-  const value = object[name];
-  return isJsonObject(value) ? value : undefined;
-}
-
 /** The members that are not known, as extras_json holds them; nulls are kept. */
 export function unknownMembers(object: JsonObject, known: ReadonlySet<string>): Extras {
-  let text = "";
-  for (const name of Object.keys(object)) {
-    if (!known.has(name)) text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${jsonText(object[name] as JsonValue)}`;
-  }
-  return text === "" ? {} : { [formatName]: `{${text}}` };
+  return unknownMembersOf(object, known, formatName);
 }

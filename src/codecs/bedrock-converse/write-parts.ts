@@ -15,6 +15,7 @@ import {
   type Writable,
   type WritableObject,
 } from "../../core/json.ts";
+import { objectArguments } from "../../core/tool-arguments.ts";
 import { writeCitation } from "./citations.ts";
 import { legalName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
@@ -172,17 +173,9 @@ export class PartWriter {
 
   #writeToolCall({ id, name, argumentsJson, inputText, kind }: ToolCall, path: string): WritableObject {
     const call = { toolUseId: legalName(id), name: legalName(name) };
-    if (kind !== ToolKind.CUSTOM) return { toolUse: { ...call, input: this.#writeArguments(argumentsJson, path) } };
+    if (kind !== ToolKind.CUSTOM) return { toolUse: { ...call, input: objectArguments(argumentsJson, path, this.#context.report) } };
     this.#context.report.emulated(path, "a call with one argument");
     return { toolUse: { ...call, input: { [customToolArgument]: inputText } } };
-  }
-
-  #writeArguments(argumentsJson: string, path: string): Writable {
-    const text = argumentsJson.trim();
-    if (text === "") return {};
-    if (isJsonObject(tryParseJson(text))) return new RawJson(text);
-    this.#context.report.emulated(`${path}.arguments_json`, "an object with the text, as arguments are objects");
-    return { _raw: argumentsJson };
   }
 
   #writeToolResult(result: ToolResult, part: Part, path: string): WrittenPart {

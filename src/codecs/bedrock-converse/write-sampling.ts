@@ -1,7 +1,21 @@
 /** Sampling and length, as far as the API has them. */
+
 import type { Sampling } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { WritableObject } from "../../core/json.ts";
+import { dropAbsent, dropRandomness, type SamplingName, visibleStops } from "../../core/sampling.ts";
 import type { WriteContext } from "./write-context.ts";
+
+/** What the API does not have. */
+const absent: readonly SamplingName[] = [
+  "seed",
+  "frequency_penalty",
+  "presence_penalty",
+  "repetition_penalty",
+  "min_p",
+  "logprobs",
+  "top_logprobs",
+  "logit_bias",
+];
 
 /** What the API has of sampling, and what the model takes beyond it. */
 export interface SamplingPlan {
@@ -16,8 +30,8 @@ export function writeSampling(sampling: Sampling | undefined, thinks: boolean, c
   if (sampling === undefined) return { inference: {}, additional: {} };
   const { report } = context;
   if ((sampling.candidateCount ?? 1) > 1) report.refused("sampling.candidate_count", "one answer is given at a time");
-  reportAbsent(sampling, context);
-  const stopSequences = writeStop(sampling.stop, context);
+  dropAbsent(sampling, absent, report);
+  const stopSequences = visibleStops(sampling.stop, report);
   const { temperature, topP, topK } = writeRandomness(sampling, thinks, context);
   return { inference: { temperature, topP, stopSequences }, additional: writeTopK(topK, context) };
 }
@@ -29,11 +43,7 @@ function writeRandomness(
 ): { temperature?: number | undefined; topP?: number | undefined; topK?: number | undefined } {
   const { temperature, topP, topK } = sampling;
   if (traits.sampling === false || thinks) {
-    const detail = thinks ? "not taken while the model thinks" : "the model does not take it";
-    // 1 is what models do by themselves.
-    if (temperature !== undefined && temperature !== 1) report.dropped("sampling.temperature", detail);
-    if (topP !== undefined && topP !== 1) report.dropped("sampling.top_p", detail);
-    if (topK !== undefined) report.dropped("sampling.top_k", detail);
+    dropRandomness(sampling, thinks ? "not taken while the model thinks" : "the model does not take it", report);
     return {};
   }
   const clamped = temperature === undefined ? undefined : Math.min(temperature, 1);
@@ -51,28 +61,4 @@ function writeTopK(topK: number | undefined, { quirks, report }: WriteContext): 
     return {};
   }
   return quirks.topK.toReversed().reduce<WritableObject>((inner, name, depth) => ({ [name]: depth === 0 ? topK : inner }), {});
-}
-
-function writeStop(stop: readonly string[], { report }: WriteContext): string[] | undefined {
-  const taken = stop.filter((text, index) => {
-    const isTaken = text.trim() !== "";
-    if (!isTaken) report.dropped(`sampling.stop[${index}]`, "white space alone is not taken");
-    return isTaken;
-  });
-  return taken.length === 0 ? undefined : taken;
-}
-
-/** What the API does not have. A value that changes nothing is no loss. */
-function reportAbsent(sampling: Sampling, { report }: WriteContext): void {
-  const absent: readonly [string, boolean][] = [
-    ["seed", sampling.seed !== undefined],
-    ["frequency_penalty", (sampling.frequencyPenalty ?? 0) !== 0],
-    ["presence_penalty", (sampling.presencePenalty ?? 0) !== 0],
-    ["repetition_penalty", (sampling.repetitionPenalty ?? 1) !== 1],
-    ["min_p", (sampling.minP ?? 0) !== 0],
-    ["logprobs", sampling.logprobs === true],
-    ["top_logprobs", (sampling.topLogprobs ?? 0) !== 0],
-    ["logit_bias", Object.keys(sampling.logitBias).length > 0],
-  ];
-  for (const [name, isSaid] of absent) if (isSaid) report.dropped(`sampling.${name}`, "not offered");
 }

@@ -16,9 +16,10 @@ import type { CallState } from "../../core/call-state.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { EventBuilder, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import { contentIndexOf, readCitation } from "./citations.ts";
 import { readUsage } from "./usage.ts";
-import { finishReasons, formatName, objectMember, planMark, textMember, unknownMembers } from "./wire.ts";
+import { finishReasons, formatName, objectMember, planMark, unknownMembers } from "./wire.ts";
 
 /** The answer is one candidate. */
 const candidate = 0;

@@ -11,8 +11,9 @@ import {
   UrlSourceSchema,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, parseJson, type Writable, type WritableObject } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import { tokenCount } from "../../core/usage.ts";
-import { formatName, objectMember, textMember, unknownMembers } from "./wire.ts";
+import { formatName, objectMember, unknownMembers } from "./wire.ts";
 
 const citationKnown = new Set(["start", "end", "content_index", "sources"]);
 

@@ -2,9 +2,10 @@
  * Log probabilities: `{text, token_ids, logprobs}`, a piece of text with the tokens it was made of. A piece of several
  * tokens has no text for each of them, so it is one entry with the probability of all together.
  */
+
 import type { TokenLogprob } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { isJsonObject, type JsonValue } from "../../core/json.ts";
-import { textMember } from "./wire.ts";
+import { textMember } from "../../core/members.ts";
 
 /** One piece; undefined for what is none. */
 export function readLogprob(item: JsonValue | undefined): TokenLogprob | undefined {

@@ -10,9 +10,10 @@ import {
 } from "../../../gen/dragoman/v1/embed_pb.ts";
 import { GatewayError } from "../../core/error.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import { readErrorRecord } from "./read-error.ts";
 import { readUsage } from "./usage.ts";
-import { objectMember, textMember, unknownMembers } from "./wire.ts";
+import { objectMember, unknownMembers } from "./wire.ts";
 import { typeName, typesOf } from "./write-embed.ts";
 
 /** `texts` and `images` repeat the request. */

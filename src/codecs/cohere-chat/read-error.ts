@@ -2,12 +2,13 @@
  * Failures as the API words them: `{message, id?}` with a status, or the end of a stream with `error`.
  * https://docs.cohere.com/v2/reference/errors
  */
+
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import type { JsonObject } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import { readRetryAfter } from "../../core/retry-after.ts";
 import { errorWords, readErrorWords, upstreamError } from "../../core/upstream-error.ts";
-import { textMember } from "./wire.ts";
 
 /** A trial key's calls of the month are used up: repeating does not help. */
 const monthlyLimit = /\/\s*month/i;

@@ -5,11 +5,12 @@ import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, jsonText, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
 import { readLogprobs } from "./logprobs.ts";
 import { failedAnswer, readErrorRecord } from "./read-error.ts";
-import { objectMember, textMember, unknownMembers } from "./wire.ts";
+import { objectMember, unknownMembers } from "./wire.ts";
 
 const startKnown = new Set(["id", "type", "delta"]);
 

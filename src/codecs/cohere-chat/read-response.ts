@@ -4,12 +4,13 @@ import { CallState } from "../../core/call-state.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { textMember } from "../../core/members.ts";
 import { AnswerBuilder } from "./answer-builder.ts";
 import { contentIndexOf } from "./citations.ts";
 import { readLogprobs } from "./logprobs.ts";
 import { failedAnswer, readErrorRecord } from "./read-error.ts";
 import { isFailure } from "./read-events.ts";
-import { objectMember, textMember, unknownMembers } from "./wire.ts";
+import { objectMember, unknownMembers } from "./wire.ts";
 
 const responseKnown = new Set(["id", "message", "finish_reason", "usage", "logprobs"]);
 

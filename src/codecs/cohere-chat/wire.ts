@@ -1,7 +1,8 @@
 /** Names and words of Cohere's v2 API that both directions share. https://docs.cohere.com/v2/reference/chat */
 import { FinishReason, MediaDetail } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Extras } from "../../core/event.ts";
-import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import { isJsonObject, type JsonObject } from "../../core/json.ts";
+import { unknownMembers as unknownMembersOf } from "../../core/members.ts";
 
 /** The wire format's name in extras_json, opaque parts and reports. */
 export const formatName = "cohere-chat";
@@ -30,12 +31,6 @@ export const imageTypes: ReadonlySet<string> = new Set(["image/jpeg", "image/png
 /** Marks, among the unknown members of a reasoning part, one that is the plan beside tool calls and no thinking. */
 export const planMark = "tool_plan";
 
-/** A member that is text, else the empty string. */
-export function textMember(object: JsonObject, name: string): string {
-  const value = object[name];
-  return typeof value === "string" ? value : "";
-}
-
 /** A member that is an object, else an empty one. */
 export function objectMember(object: JsonObject, name: string): JsonObject {
   const value = object[name];
@@ -44,9 +39,5 @@ export function objectMember(object: JsonObject, name: string): JsonObject {
 
 /** The members that are not known, as extras_json holds them; nulls are kept. */
 export function unknownMembers(object: JsonObject, known: ReadonlySet<string>): Extras {
-  let text = "";
-  for (const name of Object.keys(object)) {
-    if (!known.has(name)) text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${jsonText(object[name] as JsonValue)}`;
-  }
-  return text === "" ? {} : { [formatName]: `{${text}}` };
+  return unknownMembersOf(object, known, formatName);
 }

@@ -1,16 +1,20 @@
 /** Sampling and length, as far as the API has them. */
+
 import type { Sampling } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { WritableObject } from "../../core/json.ts";
+import { dropAbsent, type SamplingName } from "../../core/sampling.ts";
 import type { WriteContext } from "./write-context.ts";
 
 const maxStops = 5;
 const maxTopK = 500;
+/** What the API does not have. */
+const absent: readonly SamplingName[] = ["repetition_penalty", "min_p", "top_logprobs", "logit_bias"];
 
 /** Members of the request. */
 export function writeSampling(sampling: Sampling | undefined, { target, report }: WriteContext): WritableObject {
   if (sampling === undefined) return {};
   if ((sampling.candidateCount ?? 1) > 1) report.refused("sampling.candidate_count", "one answer is given at a time");
-  reportAbsent();
+  dropAbsent(sampling, absent, report);
   const takesSampling = target.traits.sampling !== false;
   if (!takesSampling) {
     for (const name of ["temperature", "topP", "topK"] as const) {
@@ -45,18 +49,6 @@ export function writeSampling(sampling: Sampling | undefined, { target, report }
     if (seed === undefined || seed >= 0n) return seed;
     report.refused("sampling.seed", "must not be negative");
     return undefined;
-  }
-
-  /** What the API does not have. A value that changes nothing is no loss. */
-  function reportAbsent(): void {
-    const { repetitionPenalty, minP, topLogprobs, logitBias } = sampling as Sampling;
-    const absent: readonly [string, boolean][] = [
-      ["repetition_penalty", (repetitionPenalty ?? 1) !== 1],
-      ["min_p", (minP ?? 0) !== 0],
-      ["top_logprobs", (topLogprobs ?? 0) !== 0],
-      ["logit_bias", Object.keys(logitBias).length > 0],
-    ];
-    for (const [name, isSaid] of absent) if (isSaid) report.dropped(`sampling.${name}`, "not offered");
   }
 }
 

@@ -5,11 +5,12 @@ import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
 import { GatewayError } from "../../core/error.ts";
 import { EventBuilder, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.ts";
+import { objectMember, textMember } from "../../core/members.ts";
 import { CallState } from "./call-state.ts";
 import { CandidateReader } from "./candidate-reader.ts";
 import { isErrorRecord, readErrorRecord } from "./read-error.ts";
 import { UsageReader } from "./usage.ts";
-import { extrasOf, formatName, membersText, objectMember, textMember, unknownMembers } from "./wire.ts";
+import { extrasOf, formatName, membersText, unknownMembers } from "./wire.ts";
 
 const knownMembers: ReadonlySet<string> = new Set(["candidates", "usageMetadata", "modelVersion", "responseId", "createTime"]);
 

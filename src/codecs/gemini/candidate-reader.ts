@@ -14,6 +14,7 @@ import { customToolArgument } from "../../core/custom-tool.ts";
 import { type EventBuilder, finishedEvent } from "../../core/event.ts";
 import { ulid } from "../../core/id.ts";
 import { isJsonObject, type JsonObject, jsonText } from "../../core/json.ts";
+import { numberMember, objectMember, objectsMember, textMember } from "../../core/members.ts";
 import type { CallState } from "./call-state.ts";
 import { Grounding } from "./grounding.ts";
 import { PartialCall } from "./partial-call.ts";
@@ -24,12 +25,8 @@ import {
   madeIdPrefix,
   mediaKindOf,
   membersText,
-  numberMember,
-  objectMember,
-  objectsMember,
   partType,
   signatureFamily,
-  textMember,
   unknownMembers,
 } from "./wire.ts";
 

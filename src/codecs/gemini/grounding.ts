@@ -5,7 +5,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Annotation, AnnotationSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type JsonObject, jsonText } from "../../core/json.ts";
-import { formatName, numberMember, objectMember, objectsMember, textMember } from "./wire.ts";
+import { numberMember, objectMember, objectsMember, textMember } from "../../core/members.ts";
+import { formatName } from "./wire.ts";
 
 type AnnotationInit = Omit<MessageInitShape<typeof AnnotationSchema>, "$typeName">;
 

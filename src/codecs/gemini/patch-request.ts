@@ -2,12 +2,14 @@
  * The client's own generateContent request, patched for a service that speaks the same (design.md 4, rule 10). Only what
  * the service takes exactly as the client wrote it; in doubt, writeRequest knows better.
  */
+
 import { type GenerateRequest, type Message, type Part, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { effortLevel } from "../../core/effort.ts";
 import { type WritableObject, writeJson } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import { isSignedBy } from "../../core/signature.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { CallState } from "./call-state.ts";
@@ -106,10 +108,7 @@ function isSigned({ parts }: Message, { traits }: Target, quirks: GeminiQuirks):
 
 function takesPart({ part, signature, cache, annotations }: Part, target: Target, quirks: GeminiQuirks): boolean {
   if (cache !== undefined || annotations.length > 0) return false;
-  if (signature !== undefined) {
-    const { format, provider, value } = signature;
-    if (value === "" || format !== signatureFamily || (provider !== "" && provider !== target.provider)) return false;
-  }
+  if (signature !== undefined && (signature.value === "" || !isSignedBy(signature, signatureFamily, target.provider))) return false;
   const names = new CallState();
   const takesId = (id: string) => id === "" || (quirks.toolCallIds !== false && !id.startsWith(madeIdPrefix));
   switch (part.case) {

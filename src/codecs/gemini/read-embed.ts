@@ -10,12 +10,13 @@ import {
 } from "../../../gen/dragoman/v1/embed_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
 import { isJsonObject, type JsonObject } from "../../core/json.ts";
+import { objectMember, objectsMember, textMember } from "../../core/members.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
 import { unreadable } from "./answer-reader.ts";
 import { isErrorRecord, readErrorRecord } from "./read-error.ts";
 import { parseBody } from "./read-events.ts";
 import { UsageReader } from "./usage.ts";
-import { extrasOf, objectMember, objectsMember, textMember, unknownMembers } from "./wire.ts";
+import { extrasOf, unknownMembers } from "./wire.ts";
 
 const knownMembers: ReadonlySet<string> = new Set(["embedding", "embeddings", "usageMetadata", "modelVersion"]);
 

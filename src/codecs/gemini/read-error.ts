@@ -2,12 +2,13 @@
  * Failures as Google words them: `{error: {code, message, status, details[]}}` (https://cloud.google.com/apis/design/errors),
  * as a reply with an error status, at times an array of one, or as a record inside a stream.
  */
+
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, type JsonValue, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { objectMember, objectsMember, textMember } from "../../core/members.ts";
 import { clampRetryAfter, readRetryAfter } from "../../core/retry-after.ts";
 import { errorWords, readErrorWords, type UpstreamFailureFacts, upstreamError } from "../../core/upstream-error.ts";
-import { objectMember, objectsMember, textMember } from "./wire.ts";
 
 /** A reply with an error status. Never throws. */
 export function readError(status: number, body: string, headers: ResponseHeaders, provider: string): GatewayError {

@@ -3,8 +3,9 @@ import { create } from "@bufbuild/protobuf";
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
 import { type JsonObject, jsonText } from "../../core/json.ts";
+import { objectsMember } from "../../core/members.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
-import { extrasOf, objectsMember, unknownMembers } from "./wire.ts";
+import { extrasOf, unknownMembers } from "./wire.ts";
 
 const counts = [
   "promptTokenCount",

@@ -6,7 +6,7 @@
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { EmbedTask } from "../../../gen/dragoman/v1/embed_pb.ts";
 import { FinishReason, HostedToolKind, MediaDetail, Modality, ReasoningEffort } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
+import { type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
 
 /** The wire format's name in extras_json, opaque parts and reports. */
 export const formatName = "gemini";
@@ -198,30 +198,6 @@ export function methodPath(model: string, method: string): string {
   const resource = modelResource(model);
   const slash = resource.indexOf("/");
   return `/${resource.slice(0, slash)}/${encodeURIComponent(resource.slice(slash + 1))}:${method}`;
-}
-
-/** A member that is text, else the empty string. */
-export function textMember(object: JsonObject, name: string): string {
-  const value = object[name];
-  return typeof value === "string" ? value : "";
-}
-
-/** A member that is a number, else undefined. */
-export function numberMember(object: JsonObject, name: string): number | undefined {
-  const value = object[name];
-  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
-}
-
-/** A member that is an object, else undefined. */
-export function objectMember(object: JsonObject, name: string): JsonObject | undefined {
-  const value = object[name];
-  return isJsonObject(value) ? value : undefined;
-}
-
-/** The objects of a member that is an array; none where it is not. */
-export function objectsMember(object: JsonObject, name: string): JsonObject[] {
-  const value = object[name];
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
 /** The members of an object that are not known, each as JSON text. */

@@ -4,8 +4,10 @@ import { type Message, type Part, Role, type Signature, type ToolCall, ToolKind 
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
-import { isJsonObject, RawJson, tryParseJson, type Writable, type WritableObject } from "../../core/json.ts";
+import type { WritableObject } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
+import { isSignedBy } from "../../core/signature.ts";
+import { objectArguments } from "../../core/tool-arguments.ts";
 import { formatName, madeIdPrefix, signatureFamily } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeMedia } from "./write-media.ts";
@@ -157,8 +159,8 @@ export class PartWriter {
 
   /** contract.md 1, rule 4. */
   #isValid(signature: Signature | undefined): signature is Signature {
-    if (signature === undefined || signature.value === "" || signature.format !== signatureFamily) return false;
-    return signature.provider === "" || signature.provider === this.#context.target.provider;
+    if (signature === undefined || signature.value === "") return false;
+    return isSignedBy(signature, signatureFamily, this.#context.target.provider);
   }
 
   /**
@@ -187,17 +189,9 @@ export class PartWriter {
     const { report, state, quirks } = this.#context;
     const sentId = quirks.toolCallIds === false || id.startsWith(madeIdPrefix) || id === "" ? undefined : id;
     const call = { id: sentId, name: state.legalName(name) };
-    if (kind !== ToolKind.CUSTOM) return { functionCall: { ...call, args: this.#arguments(argumentsJson, path) } };
+    if (kind !== ToolKind.CUSTOM) return { functionCall: { ...call, args: objectArguments(argumentsJson, path, report) } };
     report.emulated(path, "a call with one argument");
     return { functionCall: { ...call, args: { [customToolArgument]: inputText } } };
-  }
-
-  #arguments(argumentsJson: string, path: string): Writable {
-    const text = argumentsJson.trim();
-    if (text === "") return {};
-    if (isJsonObject(tryParseJson(text))) return new RawJson(text);
-    this.#context.report.emulated(`${path}.arguments_json`, "an object with the text, as arguments are objects");
-    return { _raw: argumentsJson };
   }
 
   #opaque({ part }: Part, path: string): WritableObject | undefined {

@@ -5,6 +5,7 @@ import { customToolArgument } from "../../core/custom-tool.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
+import { isSignedBy } from "../../core/signature.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { legalToolId, legalToolName } from "./legal-names.ts";
 import { format } from "./wire.ts";
@@ -238,8 +239,7 @@ class MessageWriter {
       report.emulated(`${path}.tool_call.input_text`, "a function call: the target knows no free-text tools");
     } else written = { id, type: "custom", custom: { name, input: call.inputText } };
     if (part.signature !== undefined) {
-      const { format: family, provider } = part.signature;
-      if (family === "gemini" && quirks.googleSignatures && (provider === "" || provider === target.provider)) {
+      if (quirks.googleSignatures && isSignedBy(part.signature, "gemini", target.provider)) {
         written.extra_content = { google: { thought_signature: part.signature.value } };
       } else report.dropped(`${path}.signature`, "a signature of another kind of model");
     }

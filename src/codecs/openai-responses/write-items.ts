@@ -5,6 +5,7 @@ import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, upstreamJsonLimits, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
 import { shortHash } from "../../core/legal-name.ts";
+import { isSignedBy } from "../../core/signature.ts";
 import { legalCallId, legalToolName } from "./legal-names.ts";
 import { format, idOfType, idPrefix, itemExtras, signatureFamily } from "./wire.ts";
 import { mediaCases, type Placed, writeCacheMarker, writeInputPart, writeOutputPart } from "./write-content.ts";
@@ -191,7 +192,7 @@ class ItemWriter {
     const { report, target, isStored } = this.#context;
     if (part.part.case !== "reasoning") return false;
     const { signature } = part;
-    const isOwn = signature?.format === signatureFamily && (signature.provider === "" || signature.provider === target.provider);
+    const isOwn = signature !== undefined && isSignedBy(signature, signatureFamily, target.provider);
     const id = idOfType("reasoning", part.id);
     if (signature === undefined ? !(isStored && id !== "") : !isOwn) {
       report.dropped(

@@ -1,6 +1,6 @@
 /** Messages in the roles and groups that xAI has: one message per tool result, reasoning and calls beside the content. */
 import { create } from "@bufbuild/protobuf";
-import { type Message as CoreMessage, Role, type Signature, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type Message as CoreMessage, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import {
   type Content,
   type Message,
@@ -13,6 +13,7 @@ import {
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
 import { writeJson } from "../../core/json.ts";
+import { isSignedBy } from "../../core/signature.ts";
 import { readMessage } from "./json-message.ts";
 import { formatName, roles, signatureFamily } from "./wire.ts";
 import { isMedia, type Placed, textContent, writeContent } from "./write-content.ts";
@@ -138,10 +139,10 @@ class MessageWriter {
   /** contract.md 1, rule 4: what another provider signed is left out with its text. */
   #reasoning({ part, path }: Placed): { text: string; encrypted: string } | undefined {
     if (part.part.case !== "reasoning") return undefined;
-    const { report } = this.#context;
+    const { report, target } = this.#context;
     const { signature } = part;
     const { text, summaries, redacted } = part.part.value;
-    if (signature !== undefined && !this.#isOwn(signature)) {
+    if (signature !== undefined && !isSignedBy(signature, signatureFamily, target.provider)) {
       report.dropped(path, "reasoning that another provider signed");
       return undefined;
     }
@@ -150,10 +151,6 @@ class MessageWriter {
       return undefined;
     }
     return { text: text || summaries.join("\n\n"), encrypted: signature?.value ?? "" };
-  }
-
-  #isOwn({ format, provider }: Signature): boolean {
-    return format === signatureFamily && (provider === "" || provider === this.#context.target.provider);
   }
 
   #call({ part, path }: Placed): ToolCall {
