@@ -1,5 +1,5 @@
 /** What `serve` says once it listens: where, with what, and two lines that work when pasted. */
-import type { RunningApp } from "../app.ts";
+import type { RunningApp } from "../app/start-app.ts";
 import { paint, type Terminal, table } from "./terminal.ts";
 
 export interface BannerFacts {

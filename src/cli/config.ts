@@ -56,6 +56,6 @@ const schema: Command = {
 export const configCommands: readonly Command[] = [check, show, schema];
 
 async function load({ positionals }: Arguments, { env, cwd }: Terminal): Promise<Config> {
-  const { knownNames } = await import("../app.ts");
+  const { knownNames } = await import("../app/known-names.ts");
   return loadConfig({ file: positionals[0], env, cwd, known: knownNames(env) });
 }

@@ -1,5 +1,5 @@
 /** What is printed once the gateway serves, from facts that can travel from a worker to the primary. */
-import type { RunningApp } from "../app.ts";
+import type { RunningApp } from "../app/start-app.ts";
 import type { Config } from "../config/schema.ts";
 import { version } from "../version.ts";
 import { type BannerFacts, banner, firstKeyNote } from "./banner.ts";

@@ -6,7 +6,7 @@
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { resolve } from "node:path";
-import type { KeyTools } from "../app.ts";
+import type { KeyTools } from "../app/open-key-tools.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../core/error.ts";
@@ -150,7 +150,7 @@ scopes stay as they are.`,
     const path =
       input.positionals[0] === undefined ? (await load(input, terminal)).auth.api_keys_file : fileOf(input, terminal, "keys lock");
     if (path === undefined) throw new UsageError("name the file: auth.api_keys_file is not set", "keys lock");
-    const { lockKeyFile } = await import("../app.ts");
+    const { lockKeyFile } = await import("../app/open-key-tools.ts");
     const { text, locked } = lockKeyFile(readText(path), path);
     if (locked > 0) replaceFile(path, text);
     terminal.write(locked === 0 ? "every key is locked already\n" : `locked ${locked === 1 ? "one key" : `${locked} keys`} in ${path}\n`);
@@ -167,7 +167,7 @@ interface Tools extends KeyTools {
 
 async function withTools(input: Arguments, terminal: Terminal, run: (tools: Tools, config: Config) => Promise<void>): Promise<number> {
   const config = await load(input, terminal);
-  const { openKeyTools } = await import("../app.ts");
+  const { openKeyTools } = await import("../app/open-key-tools.ts");
   const tools = await openKeyTools(config, silentLog);
   const tenant = tenantOf(input);
   const note = async (action: string, id: string) => {
@@ -185,7 +185,7 @@ async function withTools(input: Arguments, terminal: Terminal, run: (tools: Tool
 }
 
 async function load({ options }: Arguments, { env, cwd }: Terminal): Promise<Config> {
-  const { knownNames } = await import("../app.ts");
+  const { knownNames } = await import("../app/known-names.ts");
   return loadConfig({ file: options.config, env, cwd, known: knownNames(env) });
 }
 

@@ -15,7 +15,8 @@ const verify: Command = {
   details: `It reads the journals in DRAGOMAN_DATA_DIR and the database of \`dragoman serve\`, and changes nothing; gateways may run
 meanwhile. Exit code 70 where something is wrong, 69 where the database is away.`,
   async run({ options }, { env, cwd, write }) {
-    const { knownNames, verifyBooks } = await import("../app.ts");
+    const { knownNames } = await import("../app/known-names.ts");
+    const { verifyBooks } = await import("../app/verify-books.ts");
     const config = loadConfig({ file: options.config, env, cwd, known: knownNames(env) });
     const report = await verifyBooks(config, silentLog).catch((thrown: unknown) => {
       if (!(thrown instanceof GatewayError)) throw thrown;

@@ -15,7 +15,8 @@ export const migrate: Command = {
 version serves; gateways of the old version go on meanwhile. Steps only go forward, each takes effect whole or not at
 all, and running it again does no harm. Exit code 69 where the database is away.`,
   async run({ options, switches }, { env, cwd, write }) {
-    const { knownNames, migrateStores } = await import("../app.ts");
+    const { knownNames } = await import("../app/known-names.ts");
+    const { migrateStores } = await import("../app/migrate-stores.ts");
     const config = loadConfig({ file: options.config, env, cwd, known: knownNames(env) });
     const check = switches.has("check");
     const { engine, steps } = await migrateStores(config, check).catch((thrown: unknown) => {

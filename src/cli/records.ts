@@ -33,10 +33,12 @@ export interface Records {
 
 /** Gives the exit code. Throws StartError for what cannot be reached or is refused. */
 export async function withRecords({ options }: Arguments, terminal: Terminal, run: (records: Records) => Promise<void>): Promise<number> {
-  const { knownNames, openRecordTools, sharesRecords } = await import("../app.ts");
+  const { knownNames } = await import("../app/known-names.ts");
+  const { sharesRecords } = await import("../app/open-stores.ts");
   const { env, cwd } = terminal;
   const config = loadConfig({ file: options.config, env, cwd, known: knownNames(env) });
   if (options.url === undefined && sharesRecords(config)) {
+    const { openRecordTools } = await import("../app/open-record-tools.ts");
     const tools = await openRecordTools(config, silentLog);
     try {
       await run({ transport: tools.transport, config }).catch((thrown: unknown) => {

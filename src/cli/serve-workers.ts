@@ -1,5 +1,5 @@
 /** `dragoman serve` with several workers: what the primary process does, and what each worker does. */
-import type { RunningApp, WorkerSeat } from "../app.ts";
+import type { RunningApp, WorkerSeat } from "../app/start-app.ts";
 import { FirstWorkerFailed, type Primary, startPrimary } from "../cluster/primary.ts";
 import type { Membership } from "../cluster/worker.ts";
 import type { Config } from "../config/schema.ts";

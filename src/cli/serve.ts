@@ -1,6 +1,6 @@
 /** `dragoman serve`: configuration, the app, the banner, and a graceful end. */
 import { availableParallelism } from "node:os";
-import type { RunningApp, WorkerSeat } from "../app.ts";
+import type { RunningApp, WorkerSeat } from "../app/start-app.ts";
 import { joinPrimary } from "../cluster/worker.ts";
 import { checkBind } from "../config/check-bind.ts";
 import { loadConfig } from "../config/load.ts";
@@ -42,7 +42,7 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
       log_level: options["log-level"],
       workers: options.workers,
     };
-    const { createSharedServices, knownNames } = await import("../app.ts");
+    const { knownNames } = await import("../app/known-names.ts");
     const config = loadConfig({ file: options.config, flags, env, cwd, known: knownNames(env) });
     checkBind(config);
     const log = createLogger({ level: config.log_level, node: config.server.node });
@@ -50,7 +50,10 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
     const membership = joinPrimary(env, log);
     if (membership !== undefined) return runWorker(membership, { log, start: (workers) => start(config, env, log, workers) });
     const workers = config.server.workers === "auto" ? availableParallelism() : config.server.workers;
-    if (workers > 1) return runPrimary({ workers, config, services: createSharedServices(config), terminal, log });
+    if (workers > 1) {
+      const { createSharedServices } = await import("../app/create-shared-services.ts");
+      return runPrimary({ workers, config, services: createSharedServices(config), terminal, log });
+    }
 
     ignoreSignals({ SIGHUP: "the configuration is not read again while running", SIGUSR2: "there are no workers to restart" }, log);
     const app = await start(config, env, log);
@@ -61,7 +64,7 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
 };
 
 async function start(config: Config, env: NodeJS.ProcessEnv, log: Logger, workers?: WorkerSeat): Promise<RunningApp> {
-  const { startApp } = await import("../app.ts");
+  const { startApp } = await import("../app/start-app.ts");
   try {
     return await startApp({ config, env, log, workers });
   } catch (error) {

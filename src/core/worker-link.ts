@@ -30,7 +30,7 @@ export interface WorkerLink {
   serve(topic: string, handler: LinkHandler): void;
 }
 
-/** What the primary process holds for all workers, by topic; app.ts lists all of it. */
+/** What the primary process holds for all workers, by topic; app/create-shared-services.ts lists all of it. */
 export interface SharedService {
   /** `from` names the asking process: a worker that was restarted has another one. */
   readonly handlers: Readonly<Record<string, (body: unknown, from: string) => unknown>>;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { knownNames } from "../../src/app.ts";
+import { knownNames } from "../../src/app/known-names.ts";
 import { checkBind } from "../../src/config/check-bind.ts";
 import { configJsonSchema } from "../../src/config/json-schema.ts";
 import { loadConfig } from "../../src/config/load.ts";

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type RunningApp, startApp } from "../../src/app.ts";
+import { type RunningApp, startApp } from "../../src/app/start-app.ts";
 import { run } from "../../src/cli/run.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { type SimServer, startSim } from "../../src/sim/server/start-sim.ts";

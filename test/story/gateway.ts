@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
-import { startApp } from "../../src/app.ts";
+import { startApp } from "../../src/app/start-app.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { LogFields, Logger } from "../../src/core/log.ts";
 import { type SimServer, startSim } from "../../src/sim/server/start-sim.ts";

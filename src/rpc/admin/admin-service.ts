@@ -7,7 +7,7 @@
  *    `(request, context)`, get `const call = adminCallOf(context)`, ask `call.tenant(request.tenant)` for the tenant to work
  *    on, and say `call.about({ kind: "thing", id })` before they change anything. Requests are validated already; any
  *    GatewayError may be thrown. Pages: page.ts; update_mask: update-mask.ts.
- * 3. app.ts: `adminService(ThingService, createThingService(...))` in the list.
+ * 3. src/app/create-admin-services.ts: `adminService(ThingService, createThingService(...))` in the list.
  */
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
