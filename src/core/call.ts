@@ -1,6 +1,7 @@
 /** One client request's context, from the surface that took it to the provider that answers. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
 import type { Attempt, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { CallBodies } from "./body-hash.ts";
 import { GatewayError } from "./error.ts";
 import type { JsonObject } from "./json.ts";
 import type { LimitLevel } from "./limits.ts";
@@ -28,6 +29,18 @@ export interface ResolvedModel {
   /** The first target's name of the model. */
   model: string;
   route: string;
+}
+
+/** Durations of steps, in milliseconds; absent: the step did not run, or has not ended. */
+export interface CallTimings {
+  /** Finding targets for the model's name. */
+  modelResolve?: number;
+  /** Handing the request log's record over. */
+  requestLog?: number;
+  /** Handing usage over to the ledger. */
+  usageEmit?: number;
+  /** What else was done when the answer was known. */
+  sideEffects?: number;
 }
 
 export interface Call {
@@ -65,6 +78,10 @@ export interface Call {
   readonly attempts: Attempt[];
   /** What the target of the running attempt could not take; a new attempt begins with none. */
   readonly translation: TranslationNote[];
+  /** Absent: bodies are not hashed. */
+  readonly bodies?: CallBodies | undefined;
+  /** Filled in step by step, and seen by every copy of the call. */
+  readonly timings?: CallTimings | undefined;
   /** What the model's name became, told by admission to every copy of the call. */
   readonly resolved?: ResolvedModel;
   /** What is left of the limits that hold for the call, for the answer's headers; filled in before it is dispatched. */

@@ -1,5 +1,6 @@
 /** How a surface begins a call: from headers and a read request to a Call. Implemented by pipeline/call-starter.ts. */
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
+import type { BodyHash } from "./body-hash.ts";
 import type { Call, ClientWire, Operation } from "./call.ts";
 import type { Principal } from "./principal.ts";
 
@@ -22,6 +23,8 @@ export interface IncomingCall {
   readonly path?: string | undefined;
   /** Aborted when the client goes away or its transport's deadline passes. */
   readonly clientSignal: AbortSignal;
+  /** Of the answer that the client gets; absent: bodies are not hashed. */
+  readonly sent?: BodyHash | undefined;
   /** Deadline of the transport (grpc-timeout, connect-timeout-ms) in milliseconds from now. */
   readonly timeoutMs?: number | undefined;
 }

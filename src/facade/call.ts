@@ -36,12 +36,13 @@ export async function withCall(exchange: Exchange, facts: CallFacts, answer: (ca
 
 /** Throws GatewayError for a wrong header. The caller ends what it begins. */
 export function beginCall(exchange: Exchange, { stop, ...facts }: CallFacts): RunningCall {
-  const { request, surface, principal, clientSignal, options } = exchange;
+  const { request, surface, principal, clientSignal, sent, options } = exchange;
   return options.starter.start({
     ...facts,
     surface: surface.name,
     path: pathTemplateOf(request),
     principal,
+    sent,
     clientSignal: stop === undefined ? clientSignal : AbortSignal.any([clientSignal, stop]),
     header: (name) => headerOf(request, name),
   });

@@ -1,5 +1,6 @@
 /** What an endpoint is, and what it is given. */
 import type { Access, AccessRule } from "../core/access.ts";
+import type { BodyHash } from "../core/body-hash.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter, IncomingCall } from "../core/incoming.ts";
 import type { Logger } from "../core/log.ts";
@@ -26,6 +27,8 @@ export interface FacadeOptions {
   readonly requestLog?: RequestLog | undefined;
   readonly log: Logger;
   readonly body: BodyLimits;
+  /** Whether the request log is to hold SHA-256 of answers. */
+  readonly hashBodies?: boolean | undefined;
   /** What `stream` is where a client of chat completions leaves it out (surfaces.md N4). */
   readonly defaultStream: boolean;
   /** Where this process is one of several workers. */
@@ -43,6 +46,8 @@ export interface Exchange {
   /** What stands in the path for the pattern's names, percent-decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  /** Of the answer; absent: bodies are not hashed. */
+  readonly sent?: BodyHash | undefined;
   readonly options: FacadeOptions;
 }
 

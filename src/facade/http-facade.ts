@@ -3,6 +3,7 @@
  * 3); policy, routing, limits and accounting are the pipeline's. What is mounted stands in endpoints.ts.
  */
 import { requireEndpoint, requireRule } from "../core/access.ts";
+import { hashSentBody } from "../core/body-hash.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
@@ -28,6 +29,7 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
   const clientSignal = signalOf(response);
   const { path, query: rawQuery } = splitUrl(request);
   const surface = surfaceOf(request, path);
+  const sent = options.hashBodies === true ? hashSentBody(response) : undefined;
   let known: Refusal["known"];
   try {
     const { endpoint, params } = match(request.method ?? "", path);
@@ -40,11 +42,11 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     known = { principal, endpoint };
     requireEndpoint(principal, [`${endpoint.method} ${path}`, `${endpoint.method} ${endpoint.path}`]);
     requireRule(principal, ruleOf(endpoint));
-    await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, options });
+    await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, sent, options });
   } catch (thrown) {
     const error = GatewayError.from(thrown);
     options.metrics?.refused(error);
     if (error.reason === "internal") options.log.error("the facade failed", { path, error });
-    sendError(response, surface, error, recordRefusal({ request, clientSignal, surface, options, known }, error));
+    sendError(response, surface, error, recordRefusal({ request, clientSignal, surface, sent, options, known }, error));
   }
 }

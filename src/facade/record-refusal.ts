@@ -1,5 +1,6 @@
 /** Requests that never became a call: wrong in themselves, or not allowed. The request log has them too. */
 
+import type { BodyHash } from "../core/body-hash.ts";
 import type { GatewayError } from "../core/error.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Endpoint, FacadeOptions } from "./endpoint.ts";
@@ -11,13 +12,14 @@ export interface Refusal {
   readonly request: NodeRequest;
   readonly clientSignal: AbortSignal;
   readonly surface: Surface;
+  readonly sent: BodyHash | undefined;
   readonly options: FacadeOptions;
   /** Undefined where the caller or the path is not known. */
   readonly known: { readonly principal: Principal; readonly endpoint: Endpoint } | undefined;
 }
 
 /** Leaves a record where the endpoint runs calls and the caller is known; gives the ids that the answer names. */
-export function recordRefusal({ request, clientSignal, surface, options, known }: Refusal, error: GatewayError): CallIds {
+export function recordRefusal({ request, clientSignal, surface, sent, options, known }: Refusal, error: GatewayError): CallIds {
   const runs = known?.endpoint.runs;
   if (options.requestLog !== undefined && known !== undefined && runs !== undefined) {
     try {
@@ -29,6 +31,7 @@ export function recordRefusal({ request, clientSignal, surface, options, known }
         path,
         principal: known.principal,
         clientSignal,
+        sent,
         header,
       });
       call.span?.end("", call.attempts, error);

@@ -2,6 +2,7 @@
 import type { Attribution, CallOptions } from "../../gen/dragoman/v1/call_pb.ts";
 import { requireModel, requireRule } from "../core/access.ts";
 import type { Call } from "../core/call.ts";
+import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import type { ModelRole, Router } from "../core/routing.ts";
@@ -9,6 +10,7 @@ import type { Stage } from "./stage.ts";
 
 export interface AdmissionOptions {
   readonly router: Router;
+  readonly clock: Clock;
   /** Most calls at once per model and role (surfaces.md 2.6). */
   readonly maxQueue: number;
 }
@@ -51,7 +53,7 @@ export class Admission {
   enter(call: Call, model: string, role: ModelRole): { admitted: Call; release: () => void } {
     requireRule(call.principal, { scope: role === "embed" ? "embed" : "chat", role: "member", auditor: false });
     refuseWhatCannotBeKept(call, role);
-    const { targets, route, maxAttempts } = this.#options.router.resolve(model, role, call.options?.provider ?? "");
+    const { targets, route, maxAttempts } = this.#resolve(call, model, role);
     if (call.resolved !== undefined) Object.assign(call.resolved, { model: targets[0]?.model ?? "", route });
     // Judged by what the name became, so that no other way of writing it leads there.
     requireModel(call.principal, { name: model, targets });
@@ -70,6 +72,17 @@ export class Admission {
       else this.#inside.set(place, left);
     };
     return { admitted: { ...call, targets, route, maxAttempts }, release };
+  }
+
+  /** Times itself: a router may have a long list to look through. */
+  #resolve({ options, timings }: Call, model: string, role: ModelRole): ReturnType<Router["resolve"]> {
+    const { router, clock } = this.#options;
+    const startedAt = clock.now();
+    try {
+      return router.resolve(model, role, options?.provider ?? "");
+    } finally {
+      if (timings !== undefined) timings.modelResolve = clock.now() - startedAt;
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import {
   Retention,
   TrialStatus,
 } from "../../gen/dragoman/v1/call_pb.ts";
+import { BodyHash } from "../core/body-hash.ts";
 import type { Call } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
@@ -124,6 +125,8 @@ export function createCallStarter({ clock, maxTimeoutMs, tracing }: CallStarterO
         options,
         wire: incoming.wire,
         part: incoming.part,
+        bodies: incoming.sent === undefined ? undefined : { sent: incoming.sent, upstream: new BodyHash() },
+        timings: {},
         attempts: [],
         translation: [],
         limits: [],

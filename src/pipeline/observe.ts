@@ -4,7 +4,7 @@ import type { EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { type Attempt, type Settled, SettledSchema, TimingsSchema, type TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
-import { type Call, stopReason } from "../core/call.ts";
+import { type Call, type CallTimings, stopReason } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import { type EventBatch, settledEvent } from "../core/event.ts";
@@ -111,13 +111,21 @@ function endCall(
   const error = outcome instanceof GatewayError ? outcome : undefined;
   const settled = outcome instanceof GatewayError ? outcome.settled : outcome;
   const durationMs = clock.now() - call.startedAt;
-  call.span?.end(requestedModel, call.attempts, error);
-  ledger.callEnded({ call, requestedModel, error, durationMs });
-  if (!call.attempts.some(isOpen)) recorder?.end(settled, error, durationMs);
+  const { timings = {} } = call;
+  const timed = (step: keyof CallTimings, work: () => void): void => {
+    const startedAt = clock.now();
+    work();
+    timings[step] = clock.now() - startedAt;
+  };
+  timed("sideEffects", () => call.span?.end(requestedModel, call.attempts, error));
+  timed("usageEmit", () => ledger.callEnded({ call, requestedModel, error, durationMs }));
+  if (recorder === undefined) return;
+  if (!call.attempts.some(isOpen)) timed("requestLog", () => recorder.end(settled, error, durationMs));
   else
-    endings.whenOver(call, () =>
-      recorder?.end(settle(call, call.attempts, error?.details.translation ?? [], durationMs), error, durationMs),
-    );
+    endings.whenOver(call, () => {
+      const all = settle(call, call.attempts, error?.details.translation ?? [], durationMs);
+      timed("requestLog", () => recorder.end(all, error, durationMs));
+    });
 }
 
 function settle(call: Call, charged: readonly Attempt[], translation: readonly TranslationNote[], total: number): Settled {
@@ -129,7 +137,7 @@ function settle(call: Call, charged: readonly Attempt[], translation: readonly T
   const settled = create(SettledSchema, {
     attempts: [...call.attempts],
     translation: [...translation],
-    timings: create(TimingsSchema, { total, provider, gatewayOverhead: total - provider }),
+    timings: create(TimingsSchema, { total, provider, gatewayOverhead: total - provider, ...call.timings }),
   });
   const usages = charged.flatMap(({ usage }) => (usage === undefined ? [] : [usage]));
   if (usages.length > 0) settled.usage = addUsages(usages);

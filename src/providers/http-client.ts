@@ -3,6 +3,7 @@
  * come. Reading slowly pauses the socket; leaving early, or the signal, closes it at once. Redirects are not followed.
  */
 import { type Dispatcher, Pool } from "undici";
+import type { BodyHash } from "../core/body-hash.ts";
 import { stopReason } from "../core/call.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
@@ -32,6 +33,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | undefined;
   readonly signal: AbortSignal;
+  /** Hashes the answer's body as it comes over the wire. */
+  readonly hash?: BodyHash | undefined;
   /** Whether the answer comes at once when it is complete: then the first byte may take as long as the whole. */
   readonly whole: boolean;
   /** Less time than the client's total, in milliseconds. */
@@ -106,6 +109,7 @@ class Exchange implements Dispatcher.DispatchHandler, ByteSource {
   readonly reply: Promise<HttpReply>;
   readonly #origin: string;
   readonly #signal: AbortSignal;
+  readonly #hash: BodyHash | undefined;
   readonly #timeouts: HttpTimeouts;
   readonly #clock: Clock;
   readonly #startedAt: number;
@@ -128,6 +132,8 @@ class Exchange implements Dispatcher.DispatchHandler, ByteSource {
   constructor(origin: string, request: HttpRequest, timeouts: HttpTimeouts, clock: Clock) {
     this.#origin = origin;
     this.#signal = request.signal;
+    this.#hash = request.hash;
+    this.#hash?.reset();
     this.#timeouts = timeouts;
     this.#clock = clock;
     this.#startedAt = clock.now();
@@ -164,6 +170,7 @@ class Exchange implements Dispatcher.DispatchHandler, ByteSource {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    this.#hash?.update(chunk);
     if (this.#trailing !== undefined) {
       this.#trailing += chunk.length;
       if (this.#trailing > httpLimits.maxTrailingBytes) this.#giveUp();

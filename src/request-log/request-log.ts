@@ -116,7 +116,11 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
     // The client's body is not to live on in the queue.
     const call = facts.call.wire === undefined ? facts.call : { ...facts.call, wire: undefined };
     const ended = { ...facts, call, endedAt: clock.wall() };
-    queue.add({ ended }, weightOf(ended));
+    const { bodies } = call;
+    const enqueue = (): void => queue.add({ ended }, weightOf(ended));
+    // Without this the record would be written before the last of the answer is.
+    if (bodies === undefined) enqueue();
+    else bodies.sent.whenSealed(enqueue);
   }
 
   async function write(items: readonly Pending[]): Promise<void> {

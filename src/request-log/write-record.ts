@@ -19,7 +19,7 @@ import {
   type Timings,
   UsageBasis,
 } from "../../gen/dragoman/v1/usage_pb.ts";
-import type { Call } from "../core/call.ts";
+import type { Call, CallTimings } from "../core/call.ts";
 import type { GatewayError } from "../core/error.ts";
 import type { Principal } from "../core/principal.ts";
 import { type Redactor, secretKinds } from "../core/redactor.ts";
@@ -73,15 +73,14 @@ export function recordOf(ended: EndedCall, redactor: Redactor): RequestLogRecord
     errorCode: error?.reason ?? "",
     latencyMs: roundMs(ended.durationMs),
     ttftMs: call.operation === "generate" || call.operation === "complete" ? optionalMs(settled?.timings?.firstContent) : undefined,
-    timings: timingsOf(settled?.timings),
+    timings: timingsOf(settled?.timings, call.timings),
     ...usageFacts(settled),
     finishReason: seen.finished === undefined ? "" : nameOf(FinishReasonSchema, seen.finished.reason).toLowerCase(),
     toolCallsCount: seen.toolCalls.length,
     retention: ended.retention,
     createdAt: ended.endedAt,
-    // Bodies go through without being held, and hashing them would be the only reason to look at every byte.
-    upstreamBodySha256: "",
-    sentBodySha256: "",
+    upstreamBodySha256: call.bodies?.upstream.hex ?? "",
+    sentBodySha256: call.bodies?.sent.hex ?? "",
     traceId: call.traceparent.split("-")[1] ?? "",
   };
 }
@@ -180,11 +179,13 @@ const timingNames = {
   queue: "queue",
 } as const satisfies Record<string, keyof Timings>;
 
-function timingsOf(timings: Timings | undefined): Record<string, number> {
+/** `steps` has those that ended after the answer was settled. */
+function timingsOf(timings: Timings | undefined, steps: CallTimings = {}): Record<string, number> {
   const known: Record<string, number> = {};
+  const all: Partial<Record<keyof Timings, unknown>> = { ...timings, ...steps };
   for (const [name, field] of Object.entries(timingNames)) {
-    const value = timings?.[field];
-    if (value !== undefined) known[name] = roundMs(value);
+    const value = all[field];
+    if (typeof value === "number") known[name] = roundMs(value);
   }
   return known;
 }

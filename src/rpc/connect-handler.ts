@@ -1,5 +1,5 @@
 /** Connect's universal handlers behind Node's two HTTP servers: Connect, gRPC and gRPC-Web on the same paths. */
-import { Code, ConnectError, type ConnectRouter, createConnectRouter, createContextValues } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, type ContextValues, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import {
   compressionBrotli,
@@ -7,13 +7,14 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import { hashSentBody } from "../core/body-hash.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Logger } from "../core/log.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "../core/node-handler.ts";
 import { setPathTemplate } from "../core/path-template.ts";
 import { RequestPeer } from "../core/peer.ts";
 import { idsWithoutCall } from "./call-ids.ts";
-import { peerKey } from "./gate.ts";
+import { peerKey, sentBodyKey } from "./gate.ts";
 import { amendResponse } from "./protocol-errors.ts";
 import { sendRpcRefusal } from "./refusal.ts";
 import type { RpcLimits } from "./rpc-limits.ts";
@@ -22,6 +23,8 @@ import { clampTimeouts } from "./timeout-headers.ts";
 export interface ConnectHandlerOptions {
   routes(router: ConnectRouter): void;
   readonly limits: RpcLimits;
+  /** Whether the request log is to hold SHA-256 of answers. */
+  readonly hashBodies?: boolean | undefined;
   /** Ends every running call when aborted. Its reason is a GatewayError. */
   readonly shutdownSignal?: AbortSignal | undefined;
   readonly log: Logger;
@@ -29,7 +32,7 @@ export interface ConnectHandlerOptions {
   readonly fallback: NodeHandler;
 }
 
-export function createConnectHandler({ routes, limits, shutdownSignal, log, fallback }: ConnectHandlerOptions): NodeHandler {
+export function createConnectHandler({ routes, limits, hashBodies, shutdownSignal, log, fallback }: ConnectHandlerOptions): NodeHandler {
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: limits.controlMessageBytes,
@@ -51,14 +54,14 @@ export function createConnectHandler({ routes, limits, shutdownSignal, log, fall
     }
   };
 
+  function contextOf(request: NodeRequest, response: NodeResponse): ContextValues {
+    const values = createContextValues().set(peerKey, new RequestPeer(request));
+    return hashBodies === true ? values.set(sentBodyKey, hashSentBody(response)) : values;
+  }
+
   async function answer(handler: UniversalHandler, request: NodeRequest, response: NodeResponse): Promise<void> {
     try {
-      const universal = universalRequestFromNodeRequest(
-        request,
-        response,
-        undefined,
-        createContextValues().set(peerKey, new RequestPeer(request)),
-      );
+      const universal = universalRequestFromNodeRequest(request, response, undefined, contextOf(request, response));
       // A message that is refused half-read must not take the stream with it: the answer still has to leave.
       const read = { ...universal, body: request.iterator({ destroyOnReturn: false }) };
       clampTimeouts(read.header, limits.maxTimeoutMs);

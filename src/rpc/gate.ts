@@ -2,6 +2,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type ConnectRouter, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type Access, requireEndpoint, requireRule } from "../core/access.ts";
+import type { BodyHash } from "../core/body-hash.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Metrics } from "../core/metrics.ts";
@@ -16,6 +17,9 @@ export const principalKey = createContextKey<Principal | undefined>(undefined, {
 
 /** Set by whoever has the connection. */
 export const peerKey = createContextKey<Peer>(noPeer, { description: "the other end of the connection" });
+
+/** Of the answer's body; undefined where bodies are not hashed. */
+export const sentBodyKey = createContextKey<BodyHash | undefined>(undefined, { description: "hash of the answer" });
 
 type RequestGate = NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>["requestGate"]>;
 

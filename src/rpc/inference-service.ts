@@ -19,7 +19,7 @@ import type { RequestLog } from "../core/request-log.ts";
 import { writeTranslationHeader } from "../core/translation-header.ts";
 import { type CallIds, idsWithoutCall, writeIds } from "./call-ids.ts";
 import { toConnectError } from "./connect-error.ts";
-import { principalOf } from "./gate.ts";
+import { principalOf, sentBodyKey } from "./gate.ts";
 import { mergeDeltas } from "./merge-deltas.ts";
 import type { ValidateRequest } from "./request-validator.ts";
 
@@ -146,6 +146,7 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
         header: (name) => requestHeader.get(name) ?? undefined,
         attribution: facts?.attribution,
         options: facts?.options,
+        sent: context.values.get(sentBodyKey),
         clientSignal: stopSignal(context.signal),
         timeoutMs: context.timeoutMs(),
       });

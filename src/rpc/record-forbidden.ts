@@ -2,7 +2,7 @@
 import type { Operation } from "../core/call.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { RequestLog } from "../core/request-log.ts";
-import type { OnForbidden } from "./gate.ts";
+import { type OnForbidden, sentBodyKey } from "./gate.ts";
 
 export interface RecordForbiddenOptions {
   readonly starter: CallStarter;
@@ -10,7 +10,7 @@ export interface RecordForbiddenOptions {
 }
 
 export function recordForbidden(operation: Operation, { starter, requestLog }: RecordForbiddenOptions): OnForbidden {
-  return async (principal, error, { requestHeader, signal, service, method }) => {
+  return async (principal, error, { requestHeader, signal, service, method, values }) => {
     try {
       const header = (name: string) => requestHeader.get(name) ?? undefined;
       const path = `/${service.typeName}/${method.name}`;
@@ -21,6 +21,7 @@ export function recordForbidden(operation: Operation, { starter, requestLog }: R
         path,
         principal,
         clientSignal: signal,
+        sent: values.get(sentBodyKey),
         header,
       });
       call.span?.end("", call.attempts, error);

@@ -41,6 +41,8 @@ export interface RpcOptions extends OpsRpcOptions {
   readonly requestLog?: RequestLog | undefined;
   /** Absent: nothing is counted. */
   readonly metrics?: Metrics | undefined;
+  /** Whether the request log is to hold SHA-256 of answers. */
+  readonly hashBodies?: boolean | undefined;
 }
 
 /** The data port: inference for callers with a credential, health and reflection for everyone. */
