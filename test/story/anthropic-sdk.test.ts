@@ -1,5 +1,6 @@
 /** N23: the official Anthropic SDK, told nothing but the base URL, in front of every kind of upstream and of none. */
 import Anthropic from "@anthropic-ai/sdk";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Gateway, startGateway } from "./gateway.ts";
 
@@ -80,6 +81,42 @@ test("models are listed in Anthropic's shape, over pages, and retrieved", async 
   expect(ids).toEqual(expect.arrayContaining(["sim/echo", "sim/script", "sim/embed"]));
   expect(new Set(ids).size).toBe(ids.length);
   expect(await client.models.retrieve("sim/echo")).toMatchObject({ type: "model", id: "sim/echo" });
+});
+
+describe.each(models.map((model) => model.replace("echo", "script")))("N23: %s by the SDK's tool runner", (model) => {
+  const turns = [
+    {
+      steps: [
+        { text: "Let me see." },
+        { parallel: ["Bern", "Basel"].map((city) => ({ tool_call: { name: "weather", arguments: { city } } })) },
+      ],
+    },
+    { steps: [{ text: "Snow and fog." }] },
+  ];
+
+  test.each([false, true])("calls what the model asks for until it answers, streamed: %s", async (stream) => {
+    const asked: string[] = [];
+    const weather = betaTool({
+      name: "weather",
+      description: "Weather of a city",
+      inputSchema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+      run({ city }) {
+        asked.push(city);
+        return `${city}: known`;
+      },
+    });
+    const messages = [{ role: "user" as const, content: JSON.stringify({ sim_script: { turns } }) }];
+    const message = await client.beta.messages.toolRunner({ model, max_tokens: 500, tools: [weather], messages, stream }).runUntilDone();
+    expect(message.content).toMatchObject([{ type: "text", text: "Snow and fog." }]);
+    expect(asked).toEqual(["Bern", "Basel"]);
+  });
+
+  test("a message thread of its own is refused by the field, in the SDK's own class", async () => {
+    const thread = client.beta.messages.thread({ model, max_tokens: 500 });
+    const sending = thread.send({ role: "user", content: "hello" });
+    await expect(sending).rejects.toBeInstanceOf(Anthropic.ThreadUnsupportedRequestError);
+    await expect(sending).rejects.toThrow(/thread: is not kept/);
+  });
 });
 
 describe("V1-6: what goes wrong becomes the SDK's own error classes", () => {

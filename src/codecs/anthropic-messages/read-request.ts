@@ -19,6 +19,7 @@ import { readCacheControl } from "./read-cache-control.ts";
 import { readContent } from "./read-content.ts";
 import { readOutput } from "./read-reasoning.ts";
 import { readToolChoice, readTools } from "./read-tools.ts";
+import { refuseThread } from "./threads.ts";
 import { betasHeader, betasMember, formatName } from "./wire.ts";
 
 const maxModelLength = 256;
@@ -33,6 +34,7 @@ const tiers: Readonly<Record<string, ServiceTier>> = { auto: ServiceTier.AUTO, s
  */
 export function readRequest(body: JsonValue, facts: RequestFacts): DialectRequest {
   const fields = new Fields(body);
+  refuseThread(fields);
   const generate = create(GenerateRequestSchema, { model: readModel(fields) });
   generate.messages = [...readSystem(fields), ...readMessages(fields)];
   generate.tools = readTools(fields);

@@ -1,5 +1,4 @@
 /** A failure in the API's envelope (surfaces.md 2.7). https://platform.claude.com/docs/en/api/errors */
-
 import type { ErrorFacts } from "../../core/dialect.ts";
 import type { GatewayError, Reason } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.ts";
