@@ -18,13 +18,15 @@ export interface DataParts
 
 /** The data port: preflights, health, what the gateway shows of itself, then the RPCs, and the HTTP surfaces for the rest. */
 export function createDataHandler(config: Config, parts: DataParts): NodeHandler {
-  const { health, exposition, limits, log } = parts;
+  const { health, exposition, limits, requestLog, log } = parts;
+  const hashBodies = requestLog !== undefined;
   const facade = createHttpFacade({
     ...parts,
+    hashBodies,
     body: { maxBytes: config.server.max_body_bytes, json: limits.json },
     defaultStream: config.facade.default_stream,
   });
-  const rpc = createRpcHandler({ ...parts, fallback: facade });
+  const rpc = createRpcHandler({ ...parts, hashBodies, fallback: facade });
   const cors = createCors({ origins: config.server.cors.origins, inboundHeaders });
   const answerHealth = createHealthHandler({ health });
   const answerTelemetry = exposition === undefined || !showsTelemetry(config) ? undefined : createTelemetryHandler(exposition, log);

@@ -89,7 +89,7 @@ async function open({ config, env, log, workers }: AppOptions, closers: Closers)
     captureDropped: () => requestLog?.dropped ?? 0,
     catalog: () => catalog,
   });
-  const exposition = metrics === undefined ? undefined : createExposition(metrics, link);
+  const exposition = closers.keep(metrics === undefined ? undefined : createExposition(metrics, link), (it) => it?.close());
   const prices = closers.keep(await openPrices(config, stores, known.types, log), (it) => it.close());
   const leases = new HeldLeases();
   const taps = [leases, new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];

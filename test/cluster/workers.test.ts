@@ -4,6 +4,7 @@ import http from "node:http";
 import http2 from "node:http2";
 import { afterEach, describe, expect, test } from "vitest";
 import { expectHeld, type TimedCall } from "../limits/admissions.ts";
+import { Scrape } from "../telemetry/prometheus-text.ts";
 import {
   type Asking,
   ask,
@@ -193,6 +194,28 @@ describe("several workers", { timeout: 180_000 }, () => {
     const cancelled = await fetch(`${named}/cancel`, { method: "POST", headers: { connection: "close" } });
     expect(await cancelled.json()).toMatchObject({ id: stream.id, status: "cancelled" });
     await stream.ended;
+  });
+
+  test("counters never fall: not when a worker is killed, and not when all are replaced", async () => {
+    const gateway = await start();
+    const count = async () => {
+      const found = new Scrape(await getText(`${gateway.adminUrl}/metrics`));
+      const stats = JSON.parse(await getText(`${gateway.adminUrl}/statsz`)) as { models: Record<string, { requests: number }> };
+      const ofModels = Object.values(stats.models).reduce((sum, { requests }) => sum + requests, 0);
+      return [found.sum("dragoman_requests_total"), found.sum("dragoman_upstream_request_duration_seconds_count"), ofModels];
+    };
+    for (let call = 0; call < 6; call++) await ask(gateway.url, quickScript).reply;
+    await until(async () => (await count()).every((counted) => counted === 6));
+    const [victim = 0] = [...gateway.workers().values()];
+    process.kill(victim, "SIGKILL");
+    await until(() => gateway.workers().size === 1);
+    expect(await count()).toEqual([6, 6, 6]);
+    await until(() => gateway.workers().size === 2);
+    for (let call = 0; call < 4; call++) await ask(gateway.url, quickScript).reply;
+    gateway.primary.kill("SIGUSR2");
+    await until(() => gateway.lines().some(({ msg }) => msg === "all workers are new"));
+    await until(() => gateway.lines().filter(({ msg }) => msg === "a worker has ended").length === 2);
+    expect(await count()).toEqual([10, 10, 10]);
   });
 
   test("SIGHUP is ignored with a line in the log", async () => {

@@ -1,14 +1,15 @@
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { AttemptSchema, AttemptStatus, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../../src/core/call.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import type { AttemptEnding } from "../../src/core/ledger.ts";
 import { createPrincipal } from "../../src/core/principal.ts";
 import type { LinkHandler, WorkerLink } from "../../src/core/worker-link.ts";
-import { createExposition } from "../../src/telemetry/exposition.ts";
+import { createExposition, type RunningExposition } from "../../src/telemetry/exposition.ts";
 import { CountedMetrics } from "../../src/telemetry/metrics.ts";
 import { renderMetrics } from "../../src/telemetry/prometheus.ts";
+import { serveWorkerCounts } from "../../src/telemetry/worker-counts.ts";
 import { Scrape } from "./prometheus-text.ts";
 
 interface Setting {
@@ -171,24 +172,61 @@ test("gauges are looked at when somebody asks", async () => {
   expect(second.sum("dragoman_uptime_seconds")).toBeGreaterThan(0);
 });
 
-/** Several workers in one process: each asks all. */
-function linkAll(count: number): WorkerLink[] {
-  const handlers: Map<string, LinkHandler>[] = Array.from({ length: count }, () => new Map());
-  return handlers.map((own, index) => ({
-    worker: index + 1,
-    ask: () => Promise.reject(new Error("not asked here")),
-    tell() {},
-    askAll: async (topic, body) =>
-      Promise.all(handlers.map(async (each) => structuredClone(await each.get(topic)?.(structuredClone(body))))),
-    serve: (topic, handler) => void own.set(topic, handler),
-  }));
+const shown: RunningExposition[] = [];
+
+afterEach(async () => {
+  for (const exposition of shown.splice(0)) await exposition.close();
+});
+
+function show(metrics: CountedMetrics, link: WorkerLink): RunningExposition {
+  const exposition = createExposition(metrics, link);
+  shown.push(exposition);
+  return exposition;
+}
+
+interface Worker {
+  readonly link: WorkerLink;
+  /** It ends without a last word. */
+  die(): void;
+  /** It lives and says nothing. */
+  hang(): void;
+}
+
+/** Several workers and their primary in one process. */
+function startWorkers(count: number): Worker[] {
+  const { handlers: shared, gone } = serveWorkerCounts();
+  const handlers = new Map<string, Map<string, LinkHandler>>();
+  const hung = new Set<string>();
+  return Array.from({ length: count }, (_, index) => {
+    const id = `${index + 1}.${index + 1}`;
+    const own = new Map<string, LinkHandler>();
+    handlers.set(id, own);
+    const toPrimary = (topic: string, body: unknown) => structuredClone(shared[topic]?.(structuredClone(body), id));
+    return {
+      link: {
+        worker: index + 1,
+        ask: async (topic, body) => toPrimary(topic, body),
+        tell: toPrimary,
+        async askAll(topic, body) {
+          const serving = [...handlers].filter(([each]) => !hung.has(each));
+          return Promise.all(serving.map(async ([, each]) => structuredClone(await each.get(topic)?.(structuredClone(body)))));
+        },
+        serve: (topic, handler) => void own.set(topic, handler),
+      },
+      die() {
+        handlers.delete(id);
+        gone?.(id);
+      },
+      hang: () => void hung.add(id),
+    };
+  });
 }
 
 test("whichever worker is asked, the numbers are those of all", async () => {
-  const workers = linkAll(3).map((link, index) => {
+  const workers = startWorkers(3).map(({ link }, index) => {
     const metrics = createMetrics({ dropped: () => index, listed: ["m"] });
     for (let call = 0; call <= index; call++) tell(metrics, { durationMs: 100 * (index + 1) });
-    return createExposition(metrics, link);
+    return show(metrics, link);
   });
   for (const worker of workers) {
     const found = new Scrape(await worker.metrics());
@@ -216,4 +254,60 @@ test("whichever worker is asked, the numbers are those of all", async () => {
     expect(stats.latency.m?.p50_ms).toBeCloseTo(200, -1);
     expect(stats.latency.m?.p99_ms).toBeCloseTo(300, -1);
   }
+});
+
+describe("counters never fall", () => {
+  const openAll = (count: number) =>
+    startWorkers(count).map((worker) => {
+      const metrics = createMetrics({ listed: ["m"] });
+      return { ...worker, metrics, shown: show(metrics, worker.link) };
+    });
+  type Opened = ReturnType<typeof openAll>[number];
+  const look = async ({ shown }: Opened) => {
+    const found = new Scrape(await shown.metrics());
+    const stats = (await shown.stats()) as { models: Record<string, { requests: number }>; billing: object };
+    return {
+      calls: found.sum("dragoman_requests_total"),
+      durations: found.sum("dragoman_upstream_request_duration_seconds_count"),
+      inflight: found.sum("dragoman_inflight_requests"),
+      stats: stats.models.m?.requests,
+    };
+  };
+
+  test("when a worker dies, and another one after it", async () => {
+    const [first, second, third] = openAll(3) as [Opened, Opened, Opened];
+    for (const { metrics } of [first, second, second]) tell(metrics);
+    expect(await look(third)).toEqual({ calls: 3, durations: 3, inflight: 6, stats: 3 });
+    first.die();
+    expect(await look(third)).toEqual({ calls: 3, durations: 3, inflight: 4, stats: 3 });
+    second.die();
+    tell(third.metrics);
+    expect(await look(third)).toEqual({ calls: 4, durations: 4, inflight: 2, stats: 4 });
+  });
+
+  test("when a worker hangs: it keeps what it said last", async () => {
+    const [first, second] = openAll(2) as [Opened, Opened];
+    tell(first.metrics);
+    expect((await look(second)).calls).toBe(1);
+    first.hang();
+    tell(second.metrics);
+    expect((await look(second)).calls).toBe(2);
+  });
+
+  test("when a worker ends in order, with all that it counted", async () => {
+    const [first, second] = openAll(2) as [Opened, Opened];
+    tell(first.metrics);
+    await first.shown.close();
+    first.die();
+    expect((await look(second)).calls).toBe(1);
+  });
+
+  test("a last word that comes after the end is not counted again", async () => {
+    const [first, second] = openAll(2) as [Opened, Opened];
+    tell(first.metrics);
+    await look(second);
+    first.die();
+    await first.shown.close();
+    expect((await look(second)).calls).toBe(1);
+  });
 });
