@@ -10,8 +10,9 @@ import type { PriceBook } from "../core/pricing.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import { Journal } from "./journal/journal.ts";
 import { type JournalFiles, nodeJournalFiles } from "./journal/journal-files.ts";
-import { createOwnDirectory, disown, heartbeatMs, takeOverDead, touchOwner } from "./journal/journal-owner.ts";
-import { replay, settleCrashed } from "./journal/replay.ts";
+import { createOwnDirectory, disown, heartbeatMs, keepDamaged, SilenceWatch, takeOverDead, touchOwner } from "./journal/journal-owner.ts";
+import { type Damage, replay, settleCrashed } from "./journal/replay.ts";
+import { JournalVersionError, segmentName } from "./journal/segment.ts";
 import { LedgerBook } from "./ledger-book.ts";
 import { Shipper } from "./shipper.ts";
 
@@ -88,7 +89,8 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
       forget: (usageId) => own.journal.forget(usageId),
       async readAgain(deliver) {
         const until = await own.journal.seal();
-        await replay({ directory: own.directory, until, batchRows, deliver });
+        const { damage } = await replay({ directory: own.directory, until, batchRows, deliver });
+        await reportDamage(own.directory, damage);
         own.journal.acknowledgeForgotten();
       },
     },
@@ -96,6 +98,7 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
   const ledger = new LedgerBook({ epoch, journal: own?.journal, ship: (row) => shipper.push(row), taps, log });
 
   const estates = new Set<string>();
+  const silence = new SilenceWatch(clock);
   let settling: Promise<void> | undefined;
   let closing = false;
   let closed: Promise<void> | undefined;
@@ -150,7 +153,7 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
   /** One after the other; what fails is tried again at the next beat. */
   async function settleEstates(): Promise<void> {
     try {
-      for (const directory of await takeOverDead(journalRoot, epoch)) estates.add(directory);
+      for (const directory of await takeOverDead(journalRoot, epoch, silence)) estates.add(directory);
       for (const directory of estates) {
         if (closing) return;
         await settleEstate(directory);
@@ -163,13 +166,39 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
 
   async function settleEstate(directory: string): Promise<void> {
     const refusedBefore = shipper.refused;
-    const { ended, open, torn } = await replay({ directory, batchRows, deliver: (rows) => shipper.deliver(rows) });
+    const result = await replay({ directory, batchRows, deliver: (rows) => shipper.deliver(rows) }).catch((thrown: unknown) => {
+      if (!(thrown instanceof JournalVersionError)) throw thrown;
+      return thrown;
+    });
+    if (result instanceof JournalVersionError) {
+      // Who can read it may take it.
+      await disown(directory);
+      log.error("the journal of a newer program is left alone; start that program on this data directory", {
+        file: directory,
+        error: result,
+      });
+      return;
+    }
+    const { ended, open, torn, damage } = result;
     for (let at = 0; at < open.length; at += batchRows) {
       await shipper.deliver(open.slice(at, at + batchRows).map((entry) => settleCrashed(entry, prices, chargesFailures)));
     }
+    await reportDamage(directory, damage);
     log.info("the journal of a process that died is settled", { file: directory, count: ended, calls: open.length, dropped: torn.length });
     if (shipper.refused === refusedBefore) await rm(directory, { recursive: true, force: true });
     else log.error("a journal is kept because the store refuses rows of it", { file: directory });
+  }
+
+  /** What cannot be read is kept, for people: rows may be in it. */
+  async function reportDamage(directory: string, damage: readonly Damage[]): Promise<void> {
+    if (damage.length === 0) return;
+    const segments = new Set(damage.filter(({ bytes }) => bytes !== undefined).map(({ segment }) => segmentName(segment)));
+    const place = await keepDamaged(directory, [...segments]);
+    for (const { segment, at, bytes } of damage) {
+      const file = join(place, segmentName(segment));
+      if (bytes === undefined) log.error("a segment of a journal is missing; attempts may be", { file });
+      else log.error("a segment of a journal is damaged; the rest of it was read", { file: `${file}, byte ${at}`, bytes });
+    }
   }
 }
 

@@ -1,12 +1,11 @@
 /** Whether the books are in order: journals form unbroken chains, nothing is left open, and sums are the sums of rows. */
-import type { LedgerRow } from "../core/ledger-row.ts";
-import type { LedgerStore, LedgerSum } from "../core/ledger-store.ts";
-import type { PageRequest } from "../core/page.ts";
+import type { LedgerStore } from "../core/ledger-store.ts";
+import type { Page, PageRequest } from "../core/page.ts";
 import { defaultTenant } from "../core/principal.ts";
 import type { TenantStore } from "../core/tenant-store.ts";
-import { listOwners } from "./journal/journal-owner.ts";
+import { listDamaged, listOwners } from "./journal/journal-owner.ts";
 import { replay } from "./journal/replay.ts";
-import { checkSegment, hashSegment, listSegments } from "./journal/segment.ts";
+import { checkSegment, hashSegment, JournalVersionError, listSegments, segmentName } from "./journal/segment.ts";
 
 export interface JournalReport {
   /** Of the directory: the process's epoch. */
@@ -50,22 +49,46 @@ export async function verifyLedger({ journalRoot, ledger, tenants }: VerifyOptio
   for (const { name, directory, alive } of await listOwners(journalRoot)) {
     journals.push(await verifyJournal(name, directory, alive, problems));
   }
+  for (const place of await listDamaged(journalRoot)) {
+    const names = (await listSegments(place)).map(segmentName).join(", ");
+    problems.push(
+      `${place}: segments of a dead process were damaged (${names}); what could be read is settled. Remove it when you are done`,
+    );
+  }
   const reports: TenantReport[] = [];
   for (const tenant of await tenantsOf(tenants)) reports.push(await verifyTenant(tenant, ledger, problems));
-  const open = await readAll((page) => ledger.openRows(undefined, page));
-  if (open.length > 0)
-    problems.push(`the store has ${open.length} rows that are neither settled nor released; the first is ${open[0]?.usageId}`);
+  const open: string[] = [];
+  for await (const { usageId } of readEach((page) => ledger.openRows(undefined, page))) open.push(usageId);
+  if (open.length > 0) problems.push(`the store has ${open.length} rows that are neither settled nor released; the first is ${open[0]}`);
   return { journals, tenants: reports, problems };
 }
 
 async function verifyJournal(name: string, directory: string, alive: boolean, problems: string[]): Promise<JournalReport> {
   const numbers = await listSegments(directory);
+  try {
+    await verifyChain(name, directory, numbers, problems);
+    const { ended, open } = await replay({ directory, batchRows: 1_000, deliver: async () => {} });
+    if (!alive && open.length > 0) {
+      problems.push(
+        `journal ${name}: its process is dead and left ${open.length === 1 ? "one attempt" : `${open.length} attempts`} open; the next start settles what is left`,
+      );
+    }
+    return { name, alive, segments: numbers.length, rows: ended, open: open.length };
+  } catch (thrown) {
+    if (!(thrown instanceof JournalVersionError)) throw thrown;
+    problems.push(`journal ${name}: ${thrown.message}; a newer program wrote it, and can settle it`);
+    return { name, alive, segments: numbers.length, rows: 0, open: 0 };
+  }
+}
+
+async function verifyChain(name: string, directory: string, numbers: readonly number[], problems: string[]): Promise<void> {
   for (const [index, number] of numbers.entries()) {
-    const { header, torn } = await checkSegment(directory, number);
+    const { header, gaps, torn, bytes } = await checkSegment(directory, number);
     const place = `journal ${name}, segment ${number}`;
     if (header === undefined) problems.push(`${place}: has no header`);
+    for (const gap of gaps) problems.push(`${place}: ${gap.bytes} bytes from byte ${gap.at} on are damaged`);
     // A process that died may have been writing; one that lives may be.
-    if (torn && index < numbers.length - 1) problems.push(`${place}: is damaged before its end`);
+    if (torn && index < numbers.length - 1) problems.push(`${place}: is damaged from byte ${bytes} to its end`);
     const before = numbers[index - 1];
     if (before === undefined || header === undefined) continue;
     const { previous } = header;
@@ -74,68 +97,44 @@ async function verifyJournal(name: string, directory: string, alive: boolean, pr
       problems.push(`${place}: does not continue segment ${before}; bytes were changed or a file is missing`);
     }
   }
-  const { ended, open } = await replay({ directory, batchRows: 1_000, deliver: async () => {} });
-  if (!alive && open.length > 0) {
-    problems.push(
-      `journal ${name}: its process is dead and left ${open.length === 1 ? "one attempt" : `${open.length} attempts`} open; the next start settles what is left`,
-    );
-  }
-  return { name, alive, segments: numbers.length, rows: ended, open: open.length };
 }
 
 async function verifyTenant(tenant: string, ledger: VerifyOptions["ledger"], problems: string[]): Promise<TenantReport> {
   // Rows that come meanwhile are in neither: what is younger than this moment is left out.
   const until = Date.now();
-  const rows = await readAll((page) => ledger.scan(tenant, { state: "settled", until }, page));
-  const [sum] = await ledger.sum(tenant, { until }, { by: [] });
-  const negative = rows.find((row) => (row.costNano ?? 0n) < 0n || (row.chargeNano ?? 0n) < 0n);
-  if (negative !== undefined) problems.push(`tenant ${tenant}: row ${negative.usageId} has a negative amount`);
-  const added = addRows(rows);
-  for (const [field, ours, theirs] of differences(added, sum)) {
-    problems.push(`tenant ${tenant}: ${field} of the rows is ${ours}, the store's sum says ${theirs}`);
+  const added = { attempts: 0n, inputTokens: 0n, outputTokens: 0n, costNano: 0n, chargeNano: 0n };
+  let unpriced = 0;
+  for await (const row of readEach((page) => ledger.scan(tenant, { state: "settled", until }, page))) {
+    added.attempts++;
+    added.inputTokens += BigInt(row.usage?.inputTokens ?? 0);
+    added.outputTokens += BigInt(row.usage?.outputTokens ?? 0);
+    added.costNano += row.costNano ?? 0n;
+    added.chargeNano += row.chargeNano ?? 0n;
+    if (row.costNano === undefined) unpriced++;
+    if ((row.costNano ?? 0n) < 0n || (row.chargeNano ?? 0n) < 0n)
+      problems.push(`tenant ${tenant}: row ${row.usageId} has a negative amount`);
   }
-  const { costNano, chargeNano } = added;
-  const unpriced = rows.filter((row) => row.costNano === undefined).length;
-  return { tenant, rows: rows.length, costNano, chargeNano, unpriced, estimated: Number(sum?.estimated ?? 0) };
-}
-
-interface Added {
-  readonly attempts: bigint;
-  readonly inputTokens: bigint;
-  readonly outputTokens: bigint;
-  readonly costNano: bigint;
-  readonly chargeNano: bigint;
-}
-
-function addRows(rows: readonly LedgerRow[]): Added {
-  const total = (pick: (row: LedgerRow) => bigint | number | undefined) => rows.reduce((sum, row) => sum + BigInt(pick(row) ?? 0), 0n);
-  return {
-    attempts: BigInt(rows.length),
-    inputTokens: total(({ usage }) => usage?.inputTokens),
-    outputTokens: total(({ usage }) => usage?.outputTokens),
-    costNano: total(({ costNano }) => costNano),
-    chargeNano: total(({ chargeNano }) => chargeNano),
-  };
-}
-
-function differences(added: Added, sum: LedgerSum | undefined): (readonly [string, bigint, bigint])[] {
-  const fields = Object.keys(added) as (keyof Added)[];
-  return fields.map((field) => [field, added[field], BigInt(sum?.[field] ?? 0)] as const).filter(([, ours, theirs]) => ours !== theirs);
+  const [sum] = await ledger.sum(tenant, { until }, { by: [] });
+  for (const field of Object.keys(added) as (keyof typeof added)[]) {
+    const [ours, theirs] = [added[field], BigInt(sum?.[field] ?? 0)];
+    if (ours !== theirs) problems.push(`tenant ${tenant}: ${field} of the rows is ${ours}, the store's sum says ${theirs}`);
+  }
+  const { attempts, costNano, chargeNano } = added;
+  return { tenant, rows: Number(attempts), costNano, chargeNano, unpriced, estimated: Number(sum?.estimated ?? 0) };
 }
 
 async function tenantsOf(tenants: Pick<TenantStore, "list">): Promise<ReadonlySet<string>> {
-  const records = await readAll((page) => tenants.list(page));
-  return new Set([defaultTenant, ...records.map(({ id }) => id)]);
+  const ids = new Set([defaultTenant]);
+  for await (const { id } of readEach((page) => tenants.list(page))) ids.add(id);
+  return ids;
 }
 
-async function readAll<Item>(
-  list: (page: PageRequest) => Promise<{ readonly items: readonly Item[]; readonly next: string | undefined }>,
-): Promise<Item[]> {
-  const all: Item[] = [];
+/** A page at a time: there may be millions. */
+async function* readEach<Item>(list: (page: PageRequest) => Promise<Page<Item>>): AsyncGenerator<Item> {
   for (let cursor: string | undefined; ; ) {
     const { items, next } = await list({ size: 1_000, cursor });
-    all.push(...items);
-    if (next === undefined) return all;
+    yield* items;
+    if (next === undefined) return;
     cursor = next;
   }
 }

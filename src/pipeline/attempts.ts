@@ -75,6 +75,8 @@ export class RunningAttempt {
   readonly span: AttemptSpan | undefined;
   readonly #options: AttemptOptions;
   readonly #startedAt: number;
+  /** The same moment by the wall's clock, which may be set while the attempt runs: nothing else is asked of it. */
+  readonly #startedWall: number;
   readonly #price: Price | undefined;
   #begun = false;
   #dispatched = false;
@@ -86,13 +88,14 @@ export class RunningAttempt {
     const { clock } = options;
     this.#options = options;
     this.#startedAt = clock.now();
+    this.#startedWall = clock.wall();
     this.#checkpointAt = this.#startedAt;
     this.disconnectPolicy = options.onDisconnect?.(target.provider) ?? "estimate";
     this.#price = options.prices?.price({
       tenant: call.principal.tenant,
       provider: target.provider,
       model: target.model,
-      at: clock.wall(),
+      at: this.#startedWall,
     });
     this.target = target;
     this.provider = provider;
@@ -142,7 +145,7 @@ export class RunningAttempt {
       reservedNano: mostCostAt(target, this.#price, call.route, bounds, { outputEstimate, ceilingOf }) ?? 0n,
       estimatedInputTokens,
       pricingVersion: this.#price?.version ?? "",
-      startedAt: this.#options.clock.wall(),
+      startedAt: this.#startedWall,
     });
     if (waiting === undefined) this.#begun = true;
     return waiting?.then(() => {
@@ -211,7 +214,7 @@ export class RunningAttempt {
       costNano,
       chargeNano: this.#isCharged(error) ? costNano : 0n,
       pricingVersion: usage === undefined ? (this.#price?.version ?? "") : pricingVersionOf(usage, this.#price),
-      endedAt: this.#options.clock.wall(),
+      endedAt: this.#startedWall + attempt.durationMs,
       durationMs: attempt.durationMs,
       firstContentMs: attempt.firstContentMs,
       upstreamRequestId: attempt.upstreamRequestId,

@@ -7,6 +7,7 @@ import type { LedgerRow } from "../../src/core/ledger-row.ts";
 import { silentLog } from "../../src/core/log.ts";
 import { Journal, type JournalOptions } from "../../src/ledger/journal/journal.ts";
 import { type JournalFile, type JournalFiles, nodeJournalFiles } from "../../src/ledger/journal/journal-files.ts";
+import { journalVersion, writeRecord } from "../../src/ledger/journal/record.ts";
 import { replay } from "../../src/ledger/journal/replay.ts";
 import { checkSegment, hashSegment, listSegments, segmentName } from "../../src/ledger/journal/segment.ts";
 import { intentOf, settlementOf } from "./rows.ts";
@@ -92,20 +93,55 @@ describe("the journal", () => {
     expect(torn).toEqual([1]);
   });
 
-  test("a byte that flipped ends the segment there", async () => {
+  test.each([0, 1, 2, 3])("a byte that flipped in record %d costs that record, and says where it is", async (which) => {
     const journal = await open();
-    const first = await runOne(journal);
-    await journal.flush();
-    const before = journal.bytes;
-    await runOne(journal);
+    const ends: number[] = [journal.bytes];
+    const ids = [intentOf(), intentOf()].map(({ usageId }) => usageId);
+    for (const usageId of ids) {
+      await journal.begin(intentOf({ usageId }));
+      ends.push(journal.bytes);
+      journal.settle(settlementOf(usageId));
+      await journal.flush();
+      ends.push(journal.bytes);
+    }
     await journal.close();
     const path = join(directory, segmentName(1));
     const bytes = readFileSync(path);
-    bytes[before + 30] = (bytes[before + 30] as number) ^ 1;
+    const at = ends[which] ?? 0;
+    bytes[at + 30] = (bytes[at + 30] as number) ^ 1;
     writeFileSync(path, bytes);
-    const { rows, torn } = await replayed();
-    expect(rows.map(({ usageId }) => usageId)).toEqual([first]);
-    expect(torn).toEqual([1]);
+    const { rows, open: left, damage, torn } = await replayed();
+    const hit = ids[Math.floor(which / 2)];
+    expect(rows.map(({ usageId }) => usageId)).toEqual(ids.filter((usageId) => usageId !== hit));
+    // Without its settlement it is open, and will be estimated; without its intent nobody knows whose it was.
+    expect(left.map(({ intent }) => intent.usageId)).toEqual(which % 2 === 1 ? [hit] : []);
+    const isLast = which === 3;
+    expect(damage).toEqual(isLast ? [] : [{ segment: 1, at, bytes: (ends[which + 1] ?? 0) - at }]);
+    expect(torn).toEqual(isLast ? [1] : []);
+  });
+
+  test("the end of a segment that another continues is known: it was not torn, it was damaged", async () => {
+    const journal = await open({ segmentBytes: 4_096 });
+    for (let count = 0; count < 30; count++) await runOne(journal);
+    await journal.close();
+    const path = join(directory, segmentName(1));
+    const whole = statSync(path).size;
+    writeFileSync(path, readFileSync(path).subarray(0, whole - 10));
+    const { damage } = await replayed();
+    expect(damage).toMatchObject([{ segment: 1 }]);
+    expect((damage[0]?.at ?? 0) + (damage[0]?.bytes ?? 0)).toBe(whole);
+    rmSync(join(directory, segmentName(2)));
+    expect((await replayed()).damage).toContainEqual({ segment: 2, at: 0, bytes: undefined });
+  });
+
+  test("the journal of a newer version is not read", async () => {
+    const journal = await open();
+    await runOne(journal);
+    await journal.close();
+    const path = join(directory, segmentName(1));
+    const header = { version: journalVersion + 1, epoch: "tests", number: 1, previous: undefined };
+    writeFileSync(path, Buffer.concat([writeRecord({ is: "header", header }), readFileSync(path)]));
+    await expect(replayed()).rejects.toThrow(`${path} has version ${journalVersion + 1}`);
   });
 
   test("segments turn over, each names its predecessor by hash, and go when the store has their rows", async () => {
@@ -230,6 +266,28 @@ describe("disks that fail", () => {
     await runOne(journal);
     await journal.close();
     expect((await replayed()).rows).toHaveLength(2);
+  });
+
+  test("S1: what was half written when the disk was full is not read one day", async () => {
+    let full = false;
+    const files = watched({
+      write: async (file, bytes, position) => {
+        // All but the last byte of a group has room.
+        await file.write(full ? bytes.subarray(0, bytes.length - 1) : bytes, position);
+        if (full) throw noSpace();
+      },
+    });
+    const journal = await open({ files });
+    const kept = await runOne(journal);
+    await journal.flush();
+    full = true;
+    const refused = await Promise.allSettled(Array.from({ length: 5 }, () => journal.begin(intentOf())));
+    expect(refused.map(({ status }) => status)).toEqual(Array(5).fill("rejected"));
+    const { rows, open: left, torn } = await replayed();
+    expect(rows.map(({ usageId }) => usageId)).toEqual([kept]);
+    expect({ left, torn }).toEqual({ left: [], torn: [] });
+    full = false;
+    await journal.close();
   });
 
   test("S2: a segment whose sync failed is left behind; settlements are written again, and nothing is lost or doubled", async () => {

@@ -323,6 +323,19 @@ describe("an attempt", () => {
     expect(ledger.settlements).toMatchObject([{ status: "success", usage: { outputTokens: 11, basis: UsageBasis.PROVIDER } }]);
   });
 
+  test("P10: a clock that is set back an hour meanwhile makes no span negative and nobody end before the beginning", async () => {
+    let now = 0;
+    let wall = 1_700_000_000_000;
+    const { ledger, run } = harness([good], { clock: { now: () => now, wall: () => wall } });
+    for await (const _ of run()) {
+      now += 40;
+      wall -= 3_600_000;
+    }
+    const [intent] = ledger.intents;
+    const [settlement] = ledger.settlements;
+    expect(settlement).toMatchObject({ durationMs: now, endedAt: (intent?.startedAt ?? 0) + now });
+  });
+
   test("tells each 1 000 tokens or 2 seconds what it has cost", async () => {
     let now = 0;
     const events = new EventBuilder();

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -6,9 +6,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { AttemptSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../../src/core/call.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import { ulid } from "../../src/core/id.ts";
 import type { AttemptEnding } from "../../src/core/ledger.ts";
 import type { LedgerSettlement } from "../../src/core/ledger-row.ts";
 import { silentLog } from "../../src/core/log.ts";
+import { listOwners, SilenceWatch, takeOverDead, touchOwner } from "../../src/ledger/journal/journal-owner.ts";
+import { journalVersion, writeRecord } from "../../src/ledger/journal/record.ts";
+import { segmentName } from "../../src/ledger/journal/segment.ts";
 import { journalRoot, type LedgerOptions, type OpenLedger, openLedger } from "../../src/ledger/open-ledger.ts";
 import { intentOf, SpyStore, settlementOf } from "./rows.ts";
 
@@ -190,6 +194,76 @@ describe("the estate of a process that died", () => {
     const next = await open({ journalRoot: journalRoot(estateOf(dead)), chargesFailures: true, prices: { price: () => price } });
     await next.idle();
     expect(store.rows.get(intent.usageId)).toMatchObject({ costNano: 20n, chargeNano: 20n, pricingVersion: "v7" });
+  });
+
+  test("S8: a damaged segment is named by file and byte and kept; what is behind the damage arrives", async () => {
+    const dead = await open();
+    const ids: string[] = [];
+    for (let count = 0; count < 5; count++) ids.push(await runOne(dead));
+    await dead.idle();
+    const root = journalRoot(estateOf(dead));
+    const path = join(root, dead.epoch, segmentName(1));
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf(ids[2] as string);
+    bytes[at] = (bytes[at] as number) ^ 1;
+    writeFileSync(path, bytes);
+    store.rows.clear();
+    const errors: unknown[] = [];
+    const next = await open({ journalRoot: root, log: { ...silentLog, error: (message, fields) => void errors.push([message, fields]) } });
+    await next.idle();
+    expect([...store.rows.keys()]).toEqual(ids.toSpliced(2, 1));
+    expect(errors).toEqual([
+      [expect.stringContaining("damaged"), { file: expect.stringContaining(segmentName(1)), bytes: expect.any(Number) }],
+    ]);
+    const kept = join(root, `${dead.epoch}.damaged`);
+    expect(readFileSync(join(kept, segmentName(1))).equals(bytes)).toBe(true);
+    expect(readdirSync(root).sort()).toEqual([next.epoch, `${dead.epoch}.damaged`].sort());
+    // The next start leaves it alone.
+    await (await open({ journalRoot: root })).idle();
+    expect(existsSync(kept)).toBe(true);
+  });
+
+  test("S9: the journal of a newer program is left to it", async () => {
+    const dead = await open();
+    await runOne(dead);
+    await dead.idle();
+    const root = journalRoot(estateOf(dead));
+    const path = join(root, dead.epoch, segmentName(1));
+    const header = { version: journalVersion + 1, epoch: dead.epoch, number: 1, previous: undefined };
+    const bytes = Buffer.concat([writeRecord({ is: "header", header }), readFileSync(path)]);
+    writeFileSync(path, bytes);
+    store.rows.clear();
+    const errors: string[] = [];
+    const next = await open({ journalRoot: root, log: { ...silentLog, error: (message) => void errors.push(message) } });
+    await next.idle();
+    expect(store.rows.size).toBe(0);
+    expect(errors).toEqual([expect.stringContaining("newer program")]);
+    const [left] = await listOwners(root);
+    expect(left).toMatchObject({ alive: false, name: `${dead.epoch}~${next.epoch}` });
+    expect(readFileSync(join(root, left?.name ?? "", segmentName(1))).equals(bytes)).toBe(true);
+  });
+
+  test("of another container: a clock that was set forward makes nobody dead, silence does", async () => {
+    const dead = await open();
+    await runOne(dead);
+    await dead.idle();
+    const root = journalRoot(estateOf(dead));
+    const owner = join(root, dead.epoch, "owner.json");
+    writeFileSync(owner, JSON.stringify({ ...JSON.parse(readFileSync(owner, "utf8")), namespace: "pid:[1]" }));
+    // An hour ago by the wall.
+    utimesSync(owner, Date.now() / 1_000 - 3_600, Date.now() / 1_000 - 3_600);
+    let now = 0;
+    const watch = new SilenceWatch({ now: () => now });
+    const take = () => takeOverDead(root, ulid(), watch);
+    expect(await take()).toEqual([]);
+    now += 9_000;
+    expect(await take()).toEqual([]);
+    await touchOwner(join(root, dead.epoch));
+    utimesSync(owner, Date.now() / 1_000 - 60, Date.now() / 1_000 - 60);
+    now += 9_000;
+    expect(await take()).toEqual([]);
+    now += 11_000;
+    expect(await take()).toHaveLength(1);
   });
 
   test("two that start at once: one takes it, and rows come once", async () => {

@@ -87,7 +87,14 @@ describe("verification of the books", () => {
     bytes[at] = (bytes[at] as number) ^ 1;
     writeFileSync(path, bytes);
     expect((await verify()).problems).toEqual([
-      expect.stringMatching(/segment 2: is damaged before its end/),
+      expect.stringMatching(/segment 2: is damaged from byte \d+ to its end/),
+      expect.stringMatching(/segment 3: does not continue segment 2/),
+    ]);
+    bytes[at] = (bytes[at] as number) ^ 1;
+    bytes[200] = (bytes[200] as number) ^ 1;
+    writeFileSync(path, bytes);
+    expect((await verify()).problems).toEqual([
+      expect.stringMatching(/segment 2: \d+ bytes from byte \d+ on are damaged/),
       expect.stringMatching(/segment 3: does not continue segment 2/),
     ]);
     rmSync(path);

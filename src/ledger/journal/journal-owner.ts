@@ -2,8 +2,9 @@
  * Whose a journal directory is. Every process writes one of its own, `<epoch>`; a directory whose process is dead is
  * taken over by renaming it, which succeeds for one of several that try.
  */
-import { mkdir, readdir, readFile, readlink, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Clock } from "../../core/clock.ts";
 
 /** A process, so that another one with the same number is not taken for it. */
 interface Owner {
@@ -43,12 +44,34 @@ export async function disown(directory: string): Promise<void> {
   await rm(join(directory, ownerFile), { force: true });
 }
 
+/**
+ * Silence is measured by the clock on the wall, which may be set forward. Whoever is silent by it must also stand still
+ * between looks, by a clock that nobody sets.
+ */
+export class SilenceWatch {
+  readonly #clock: Pick<Clock, "now">;
+  readonly #seen = new Map<string, { readonly beat: number; readonly at: number }>();
+
+  constructor(clock: Pick<Clock, "now">) {
+    this.#clock = clock;
+  }
+
+  /** Whether the last sign of life was the same one so long ago that another must have come. */
+  confirms(name: string, beat: number): boolean {
+    const now = this.#clock.now();
+    const seen = this.#seen.get(name);
+    if (seen?.beat === beat) return now - seen.at >= 2 * heartbeatMs;
+    this.#seen.set(name, { beat, at: now });
+    return false;
+  }
+}
+
 /** Directories of the dead, now of the process with this epoch. */
-export async function takeOverDead(root: string, epoch: string): Promise<string[]> {
+export async function takeOverDead(root: string, epoch: string, watch: SilenceWatch): Promise<string[]> {
   const taken: string[] = [];
-  for (const { name, directory, alive } of await listOwners(root)) {
-    if (alive) continue;
-    const mine = join(root, `${name.slice(0, 26)}~${epoch}`);
+  for (const { name, directory, alive, silentSince } of await listOwners(root)) {
+    if (alive || (silentSince !== undefined && !watch.confirms(name, silentSince))) continue;
+    const mine = join(root, `${epochOf(name)}~${epoch}`);
     if (directory === mine) continue;
     try {
       await rename(directory, mine);
@@ -67,32 +90,59 @@ export interface OwnedDirectory {
   readonly name: string;
   readonly directory: string;
   readonly alive: boolean;
+  /** When a process that nobody here can see gave its last sign; undefined where it is known whether it lives. */
+  readonly silentSince: number | undefined;
 }
 
 /** Every journal directory, oldest first, and whether its process lives. */
 export async function listOwners(root: string): Promise<OwnedDirectory[]> {
-  const names = await readdir(root).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
   const found: OwnedDirectory[] = [];
-  for (const name of names.filter((name) => epochPattern.test(name)).sort()) {
+  for (const name of (await listNames(root)).filter((name) => epochPattern.test(name)).sort()) {
     const directory = join(root, name);
-    found.push({ name, directory, alive: await isOwned(directory) });
+    found.push({ name, directory, ...(await judge(directory)) });
   }
   return found;
 }
 
-async function isOwned(directory: string): Promise<boolean> {
+/** Copies damaged segments to where nothing is taken over or deleted. Gives the place. */
+export async function keepDamaged(directory: string, segments: readonly string[]): Promise<string> {
+  const place = join(dirname(directory), `${epochOf(basename(directory))}.damaged`);
+  await mkdir(place, { recursive: true, mode: 0o700 });
+  for (const segment of segments) await copyFile(join(directory, segment), join(place, segment));
+  return place;
+}
+
+/** Where damaged segments are kept. */
+export async function listDamaged(root: string): Promise<string[]> {
+  return (await listNames(root)).filter((name) => name.endsWith(".damaged")).map((name) => join(root, name));
+}
+
+/** Of a directory's name, whoever has taken it over. */
+function epochOf(name: string): string {
+  return name.split("~", 1)[0] ?? name;
+}
+
+function listNames(root: string): Promise<string[]> {
+  return readdir(root).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+}
+
+async function judge(directory: string): Promise<Pick<OwnedDirectory, "alive" | "silentSince">> {
   const path = join(directory, ownerFile);
   try {
     const owner: Owner = JSON.parse(await readFile(path, "utf8"));
     const here = await describeThisProcess();
-    if (owner.boot !== here.boot) return false;
-    if (owner.namespace !== here.namespace) return Date.now() - (await stat(path)).mtimeMs < silentMs;
-    return owner.startTime === "" ? exists(owner.pid) : (await startTimeOf(owner.pid)) === owner.startTime;
+    if (owner.boot !== here.boot) return { alive: false, silentSince: undefined };
+    if (owner.namespace !== here.namespace) {
+      const { mtimeMs } = await stat(path);
+      return { alive: Date.now() - mtimeMs < silentMs, silentSince: mtimeMs };
+    }
+    const runs = owner.startTime === "" ? exists(owner.pid) : (await startTimeOf(owner.pid)) === owner.startTime;
+    return { alive: runs, silentSince: undefined };
   } catch {
-    return false;
+    return { alive: false, silentSince: undefined };
   }
 }
 

@@ -77,6 +77,8 @@ export class Journal implements AttemptJournal {
   #retry: NodeJS.Timeout | undefined;
   #reserve: JournalFile | undefined;
   #filling: Promise<void> | undefined;
+  /** One after the other: a process that dies meanwhile leaves no hole. */
+  #removing: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** Creates the first segment, and the reserve in the background. Rejects with Node's error where the directory cannot be written. */
@@ -176,6 +178,7 @@ export class Journal implements AttemptJournal {
     this.#work();
     await this.flush();
     for (const segment of this.#segments) await this.#finish(segment);
+    await this.#removing;
     await this.#filling?.catch(nothing);
     await this.#reserve?.close();
     return this.#queue.length === 0 && this.#segments.every(({ rows }) => rows === 0);
@@ -247,7 +250,7 @@ export class Journal implements AttemptJournal {
   async #addSegment(): Promise<Segment> {
     const { directory, epoch, files, mode, segmentBytes } = this.#options;
     const previous = this.#segments.at(-1);
-    const number = this.#next++;
+    const number = this.#next;
     const path = join(directory, segmentName(number));
     const file = await files.create(path, mode === "fsync");
     const segment: Segment = { number, path, file, hash: createHash("sha256"), bytes: 0, rows: 0, forgotten: 0, readAgain: 0 };
@@ -266,6 +269,7 @@ export class Journal implements AttemptJournal {
       await files.remove(path).catch(nothing);
       throw thrown;
     }
+    this.#next++;
     this.#segments.push(segment);
     if (previous !== undefined) await this.#finish(previous);
     this.#dropSegments();
@@ -287,9 +291,10 @@ export class Journal implements AttemptJournal {
     while (this.#segments.length > 1 && this.#segments[0]?.rows === 0) {
       const segment = this.#segments.shift();
       if (segment === undefined) return;
-      void this.#options.files
-        .remove(segment.path)
-        .catch((error: unknown) => this.#options.log.warn("a journal segment cannot be removed", { file: segment.path, error }));
+      const { files, log } = this.#options;
+      this.#removing = this.#removing
+        .then(() => files.remove(segment.path))
+        .catch((error: unknown) => log.warn("a journal segment cannot be removed", { file: segment.path, error }));
     }
   }
 
@@ -306,6 +311,7 @@ export class Journal implements AttemptJournal {
     if (before === "none")
       log.error("the ledger's journal cannot be written; new calls are refused", { file: directory, code, error: thrown });
     if (!this.#closed) this.#retryLater();
+    if (isFull) await this.#cutTail();
     if (isFull && this.#reserve !== undefined) {
       await this.#freeReserve();
       return true;
@@ -316,6 +322,17 @@ export class Journal implements AttemptJournal {
       return true;
     }
     return false;
+  }
+
+  /** What was half written must not be read one day: intents in it were refused. */
+  async #cutTail(): Promise<void> {
+    const segment = this.#segments.at(-1);
+    try {
+      await segment?.file.truncate(segment.bytes);
+      await segment?.file.truncate(Math.max(segment.bytes, this.#options.segmentBytes));
+    } catch {
+      this.#rotate = true;
+    }
   }
 
   #retryLater(): void {

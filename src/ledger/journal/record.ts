@@ -1,6 +1,7 @@
 /**
  * Records of a journal segment: length of the payload (4 bytes), CRC-32C of type and payload (4 bytes), type (1 byte),
- * payload (JSON). Numbers are little-endian. Bytes after the last record are zeros, or a record that was torn.
+ * payload (a JSON object). Numbers are little-endian. Bytes after the last record are zeros, or a record that was torn. Every
+ * version begins a segment with a header of this form.
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
@@ -37,7 +38,7 @@ const headBytes = 9;
 /** Above this a length is damage, not a record. */
 const maxPayloadBytes = 1_048_576;
 const types = { header: 1, intent: 2, checkpoint: 3, settlement: 4 } as const;
-const namesOfTypes = ["", "header", "intent", "checkpoint", "settlement"] as const;
+const namesOfTypes = [undefined, "header", "intent", "checkpoint", "settlement"] as const;
 
 export function writeRecord(record: JournalRecord): Buffer {
   const text = JSON.stringify(plainOf(record));
@@ -59,6 +60,18 @@ export function readRecord(bytes: Buffer, at: number): { readonly record: Journa
   if (crc32c(bytes, at + 8, end) !== bytes.readUInt32LE(at + 4)) return undefined;
   const record = recordOf(bytes[at + 8] as number, bytes.toString("utf8", at + headBytes, end));
   return record === undefined ? undefined : { record, end };
+}
+
+const brace = "{".charCodeAt(0);
+
+/** Where the next whole record begins, at a place or behind it. Text of a payload cannot look like one: JSON has no bytes below 32. */
+export function findRecord(bytes: Buffer, from: number): number | undefined {
+  for (let at = bytes.indexOf(brace, from + headBytes); at !== -1; at = bytes.indexOf(brace, at + 1)) {
+    const start = at - headBytes;
+    const isType = namesOfTypes[bytes[at - 1] as number] !== undefined;
+    if (isType && readRecord(bytes, start) !== undefined) return start;
+  }
+  return undefined;
 }
 
 function plainOf(record: JournalRecord): object {

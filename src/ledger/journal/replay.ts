@@ -21,8 +21,17 @@ export interface ReplayResult {
   readonly ended: number;
   /** Intents without a settlement, with their last checkpoint. */
   readonly open: readonly OpenIntent[];
-  /** Segments whose end is torn or damaged. */
+  /** Segments whose end is torn: what was being written when the process died. */
   readonly torn: readonly number[];
+  /** What is not as it was written. */
+  readonly damage: readonly Damage[];
+}
+
+export interface Damage {
+  readonly segment: number;
+  /** Where it begins in the segment; the size is undefined where its end is not known. */
+  readonly at: number;
+  readonly bytes: number | undefined;
 }
 
 export interface OpenIntent {
@@ -32,16 +41,25 @@ export interface OpenIntent {
 
 /**
  * Delivers every row that was over, oldest first. A settlement whose intent is not there is of a row that the store had:
- * its segment has gone. A row may come again in another replay: the store keeps one.
+ * its segment has gone. A row may come again in another replay: the store keeps one. Records behind damage are read too.
+ * Throws JournalVersionError for the journal of a newer program.
  */
 export async function replay({ directory, until, batchRows, deliver }: ReplayOptions): Promise<ReplayResult> {
   const open = new Map<string, { readonly intent: LedgerIntent; checkpoint: CheckpointRecord | undefined }>();
   const torn: number[] = [];
+  const damage: Damage[] = [];
+  /** Where the segment before ended. */
+  let before: { readonly number: number; readonly bytes: number } | undefined;
   let rows: LedgerRow[] = [];
   let ended = 0;
 
   const take = (record: JournalRecord): void => {
-    if (record.is === "intent") {
+    if (record.is === "header") {
+      const { previous } = record.header;
+      // It held more when this one was begun.
+      if (before !== undefined && previous !== undefined && before.bytes < previous.bytes)
+        damage.push({ segment: before.number, at: before.bytes, bytes: previous.bytes - before.bytes });
+    } else if (record.is === "intent") {
       if (!open.has(record.intent.usageId)) open.set(record.intent.usageId, { intent: record.intent, checkpoint: undefined });
     } else if (record.is === "checkpoint") {
       const entry = open.get(record.checkpoint.usageId);
@@ -57,11 +75,17 @@ export async function replay({ directory, until, batchRows, deliver }: ReplayOpt
 
   for (const number of await listSegments(directory)) {
     if (until !== undefined && number > until) break;
+    if (before !== undefined && before.number !== number - 1) {
+      damage.push({ segment: before.number + 1, at: 0, bytes: undefined });
+      before = undefined;
+    }
     const reading = readSegment(directory, number);
     for (;;) {
       const { done, value } = await reading.next();
       if (done) {
         if (value.torn) torn.push(number);
+        damage.push(...value.gaps.map((gap) => ({ segment: number, ...gap })));
+        before = { number, bytes: value.bytes };
         break;
       }
       take(value);
@@ -71,7 +95,7 @@ export async function replay({ directory, until, batchRows, deliver }: ReplayOpt
     }
   }
   if (rows.length > 0) await deliver(rows);
-  return { ended, open: [...open.values()], torn };
+  return { ended, open: [...open.values()], torn, damage };
 }
 
 /** How the attempts of a dead process are settled: estimated, from what was asked and what its last checkpoint says. */

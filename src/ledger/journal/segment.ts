@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type JournalRecord, readRecord, type SegmentHeader } from "./record.ts";
+import { findRecord, type JournalRecord, journalVersion, readRecord, type SegmentHeader } from "./record.ts";
 
 const pattern = /^(\d{8})\.segment$/;
 
@@ -25,25 +25,52 @@ export async function listSegments(directory: string): Promise<number[]> {
 /** Records are read so many at a time between two turns of the event loop. */
 const recordsPerTurn = 256;
 
-export interface SegmentEnd {
-  /** Bytes of whole records. */
+/** Bytes between records that are none: they were changed after they were written. */
+export interface Gap {
+  /** Where they begin. */
+  readonly at: number;
   readonly bytes: number;
+}
+
+export interface SegmentEnd {
+  /** Where the last whole record ends. */
+  readonly bytes: number;
+  readonly gaps: readonly Gap[];
   /** Whether more than zeros follow: a record that was torn or damaged. */
   readonly torn: boolean;
 }
 
-/** The records of one segment up to the first that is torn or damaged. */
+/** A journal that a newer program wrote: this one does not know what its records mean. */
+export class JournalVersionError extends Error {
+  override readonly name = "JournalVersionError";
+
+  constructor(file: string, version: number) {
+    super(`${file} has version ${version}, this program reads up to ${journalVersion}`);
+  }
+}
+
+/** The whole records of one segment, also those behind damage. Throws JournalVersionError, and Node's errors of files. */
 export async function* readSegment(directory: string, number: number): AsyncGenerator<JournalRecord, SegmentEnd> {
-  const bytes = await readFile(join(directory, segmentName(number)));
+  const path = join(directory, segmentName(number));
+  const bytes = await readFile(path);
+  const gaps: Gap[] = [];
   let at = 0;
   for (let count = 1; ; count++) {
     const found = readRecord(bytes, at);
-    if (found === undefined) break;
+    if (found === undefined) {
+      const next = findRecord(bytes, at + 1);
+      if (next === undefined) break;
+      gaps.push({ at, bytes: next - at });
+      at = next;
+      continue;
+    }
     at = found.end;
-    yield found.record;
+    const { record } = found;
+    if (record.is === "header" && record.header.version > journalVersion) throw new JournalVersionError(path, record.header.version);
+    yield record;
     if (count % recordsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
   }
-  return { bytes: at, torn: hasMore(bytes, at) };
+  return { bytes: at, gaps, torn: hasMore(bytes, at) };
 }
 
 /** Where whole records end, and what was torn, without the records. */
