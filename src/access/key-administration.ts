@@ -72,6 +72,8 @@ export class KeyAdministration {
   ): Promise<IssuedKey> {
     const wanted = withApp(facts);
     this.#check(wanted, maker);
+    const project = await this.#options.projects?.get(tenant, wanted.project);
+    if (project?.enabled === false) refuse("project", "is disabled, so a key of it would not work; enable it, or name another");
     return this.#issue(tenant, wanted, { ...makeKeyParts(environment), ...(id === undefined ? {} : { id }) }, "");
   }
 

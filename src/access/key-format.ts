@@ -14,6 +14,9 @@ export interface KeyParts {
   readonly secret: string;
 }
 
+/** Keys of this environment are for one call: they end with their first use (reliability.md 2.3, break-glass). */
+export const oneCallEnvironment = "once";
+
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz";
 const base62 = `${base36}ABCDEFGHIJKLMNOPQRSTUVWXYZ`;
 const idLength = 12;
@@ -52,6 +55,11 @@ export function makeKeyId(): string {
 /** What lists show of a key: enough for its holder to know it again. */
 export function visiblePrefix({ environment, id }: Pick<KeyParts, "environment" | "id">): string {
   return `dgm_${environment}_${id}`;
+}
+
+/** Whether a key with this visible beginning is for one call. */
+export function isForOneCall({ prefix }: { readonly prefix: string }): boolean {
+  return prefix.startsWith(`dgm_${oneCallEnvironment}_`);
 }
 
 /** CRC-32 (IEEE 802.3, as in zlib) in base62, most significant digit first. */

@@ -4,6 +4,7 @@ import { maxPageSize } from "../core/page.ts";
 import { holdsScope } from "../core/scope.ts";
 import type { ProjectStore } from "../core/tenant-store.ts";
 import { readGrants } from "./grants.ts";
+import { isForOneCall } from "./key-format.ts";
 
 export interface AdminKeyStores {
   readonly keys: Pick<KeyStore, "list">;
@@ -15,7 +16,7 @@ export interface AdminKeyStores {
 export function isAdminKey(record: ApiKeyRecord, now: number): boolean {
   const { enabled, revokedAt, expiresAt, models, endpoints, app } = record;
   if (!enabled || revokedAt !== undefined || (expiresAt !== undefined && expiresAt <= now)) return false;
-  if (models.length > 0 || endpoints.length > 0 || app !== "") return false;
+  if (models.length > 0 || endpoints.length > 0 || app !== "" || isForOneCall(record)) return false;
   const { roles, scopes } = readGrants(record);
   return roles.has("admin") && holdsScope(scopes, "admin");
 }

@@ -13,16 +13,16 @@ import { type FetchJson, Jwks } from "./jwks.ts";
 import { installer, KeyAdministration, plainKey } from "./key-administration.ts";
 import { KeyChanges } from "./key-changes.ts";
 import { OpenTenants } from "./open-tenants.ts";
-import { openPepper, type Pepper } from "./pepper.ts";
+import type { Peppers } from "./pepper.ts";
+import { openPeppers, type PepperSettings } from "./pepper-file.ts";
 import { StoredKeys } from "./stored-keys.ts";
 import { Tokens } from "./tokens.ts";
 
 /** The configuration's `auth` section. */
-export interface AuthSettings {
+export interface AuthSettings extends PepperSettings {
   readonly enabled: boolean;
   readonly api_keys_file?: string | undefined;
   readonly api_key?: Secret | undefined;
-  readonly pepper?: Secret | undefined;
   readonly oidc_issuer?: string | undefined;
   readonly oidc_audience: readonly string[];
   readonly oidc_jwks_url?: string | undefined;
@@ -68,13 +68,14 @@ const firstKeyId = "firstadmin00";
 /** Throws KeyFileError and StartError. A store that is away does not stop the start. */
 export async function openAccess(options: OpenAccessOptions): Promise<OpenedAccess> {
   const { auth, trustedProxies, hostNames, dataDir, stores, clock, log } = options;
-  const pepper = once(() => openPepper(auth.pepper, dataDir));
+  const peppers = once(() => openPeppers(auth, dataDir));
+  const pepper = () => peppers().current;
   if (!auth.enabled) {
     const administration = new KeyAdministration({ ...stores, pepper, clock });
     return { access: createAccess({ ...auth, hostNames }), administration, firstKey: undefined, forgetTenant() {}, close: async () => {} };
   }
   const changes = new KeyChanges({ keys: stores.keys, log });
-  const stored = new StoredKeys({ ...stores, pepper, changes, clock, log });
+  const stored = new StoredKeys({ ...stores, peppers, changes, clock, log });
   const openTenants = new OpenTenants({ ...stores, clock });
   const administration = new KeyAdministration({ ...stores, pepper, clock, changes });
   const access = createAccess(
@@ -160,7 +161,7 @@ async function makeFirstKey(
   }
 }
 
-function once(make: () => Pepper): () => Pepper {
-  let made: Pepper | undefined;
+function once(make: () => Peppers): () => Peppers {
+  let made: Peppers | undefined;
   return () => (made ??= make());
 }

@@ -2,11 +2,8 @@
  * The pepper: what turns a key's secret into its stored hash, kept apart from the database, so that whoever reads the
  * database cannot even try secrets.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { Secret } from "../core/secret.ts";
-import { exitCodes, StartError } from "../core/start-error.ts";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import type { Secret } from "../core/secret.ts";
 
 export interface Pepper {
   /** Which one it is, without telling it. */
@@ -17,10 +14,16 @@ export interface Pepper {
   matches(secret: string, hash: string): boolean;
 }
 
+/** The pepper of new keys, and those of older ones, until these are hashed anew. */
+export interface Peppers {
+  readonly current: Pepper;
+  readonly previous: readonly Pepper[];
+  /** Undefined where it is not known here. */
+  find(id: string): Pepper | undefined;
+}
+
 /** Least characters of a pepper: 128 bits in hex. */
 export const minPepperLength = 32;
-
-const fileName = "pepper";
 
 export function createPepper(secret: Secret): Pepper {
   const key = secret.reveal();
@@ -36,45 +39,7 @@ export function createPepper(secret: Secret): Pepper {
   };
 }
 
-/**
- * The configured pepper, or the one of the data directory, which is made at its first use: several processes that begin at
- * once get the same. Throws StartError where the file cannot be read or made.
- */
-export function openPepper(configured: Secret | undefined, dataDir: string): Pepper {
-  if (configured !== undefined) return createPepper(configured);
-  const path = join(dataDir, fileName);
-  try {
-    const text = readIfThere(path) ?? makeFile(dataDir, path);
-    if (text.length < minPepperLength) throw new StartError(`${path} holds no pepper; restore it, or set auth.pepper`);
-    return createPepper(new Secret(text));
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    throw new StartError(`${path} cannot be read or made (${code}); make data_dir writable, or set auth.pepper`, exitCodes.io, error);
-  }
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** Written whole under another name first, then linked: whoever comes second finds a complete file. */
-function makeFile(dataDir: string, path: string): string {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const scratch = `${path}.${process.pid}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(scratch, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
-  try {
-    chmodSync(scratch, 0o600);
-    linkSync(scratch, path);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-  } finally {
-    rmSync(scratch, { force: true });
-  }
-  return readFileSync(path, "utf8").trim();
+export function createPeppers(current: Pepper, previous: readonly Pepper[] = []): Peppers {
+  const byId = new Map([...previous, current].map((pepper) => [pepper.id, pepper]));
+  return { current, previous: previous.filter(({ id }) => id !== current.id), find: (id) => byId.get(id) };
 }

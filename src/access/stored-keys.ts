@@ -14,16 +14,16 @@ import { type AddressList, createAddressList } from "./address-list.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { readGrants } from "./grants.ts";
 import type { KeyChanges } from "./key-changes.ts";
-import { looksLikeOwnKey, readKey } from "./key-format.ts";
-import type { Pepper } from "./pepper.ts";
+import { isForOneCall, looksLikeOwnKey, readKey } from "./key-format.ts";
+import type { Pepper, Peppers } from "./pepper.ts";
 import { unauthenticated } from "./unauthenticated.ts";
 
 export interface StoredKeysOptions {
-  readonly keys: Pick<KeyStore, "findById" | "findBySha256">;
+  readonly keys: Pick<KeyStore, "findById" | "findBySha256" | "update">;
   readonly tenants: Pick<Stores["tenants"], "get">;
   readonly projects: Pick<Stores["projects"], "get">;
   /** Asked for when the first key is verified. */
-  readonly pepper: () => Pepper;
+  readonly peppers: () => Peppers;
   readonly changes: KeyChanges;
   readonly clock: Clock;
   readonly log?: Logger;
@@ -61,7 +61,7 @@ export class StoredKeys {
   /** What an unknown id is compared with: the same work as for a known one. */
   readonly #nobody = randomBytes(32).toString("hex");
   #awayUntil = Number.NEGATIVE_INFINITY;
-  #pepper: Pepper | undefined;
+  #peppers: Peppers | undefined;
   #saidForeign = false;
 
   constructor(options: StoredKeysOptions) {
@@ -82,7 +82,7 @@ export class StoredKeys {
     const again = this.#refused.get(digest);
     if (again !== undefined && now < again) throw unauthenticated();
     if (known === undefined && !this.#canBeKey(credential, digest)) throw unauthenticated();
-    return this.#verify(credential, digest, known).then((key) => this.#admit(key, address));
+    return this.#verify(credential, digest, known).then((key) => this.#admitOnce(key, address));
   }
 
   /** Keys that changed are looked up again. */
@@ -147,7 +147,7 @@ export class StoredKeys {
       }
       const key = describe(usable, clock.now());
       // A change that was seen meanwhile may be newer than what was read.
-      if (this.#options.changes.mark() === begunAt) this.#verified.set(digest, key);
+      if (this.#options.changes.mark() === begunAt && !isForOneCall(usable)) this.#verified.set(digest, key);
       this.#awayUntil = Number.NEGATIVE_INFINITY;
       return key;
     } catch (error) {
@@ -160,16 +160,42 @@ export class StoredKeys {
     const parts = readKey(credential);
     if (parts === undefined || this.#options.changes.isImported(digest)) return this.#options.keys.findBySha256(digest);
     const record = await this.#options.keys.findById(parts.id);
-    this.#pepper ??= this.#options.pepper();
-    const matches = this.#pepper.matches(parts.secret, record?.hashKind === "hmac" ? record.hash : this.#nobody);
-    if (record !== undefined && record.pepperId !== "" && record.pepperId !== this.#pepper.id) this.#sayForeign(record);
-    return matches ? record : undefined;
+    this.#peppers ??= this.#options.peppers();
+    const { current } = this.#peppers;
+    const made = record === undefined || record.pepperId === "" ? current : this.#peppers.find(record.pepperId);
+    if (record !== undefined && made === undefined) this.#sayForeign(record);
+    // One hash for every credential, whatever stands or does not.
+    const matches = (made ?? current).matches(parts.secret, record?.hashKind === "hmac" ? record.hash : this.#nobody);
+    if (record === undefined || !matches) return undefined;
+    if (made !== undefined && made.id !== this.#peppers.current.id) this.#hashAnew(record, parts.secret, this.#peppers.current);
+    return record;
+  }
+
+  /** Whoever has the secret in hand can hash it with the current pepper. Nobody waits: what fails is done at the next look-up. */
+  #hashAnew({ tenant, id, etag }: ApiKeyRecord, secret: string, current: Pepper): void {
+    this.#options.keys.update(tenant, id, { hash: current.hash(secret), pepperId: current.id }, etag).catch(() => {});
   }
 
   async #isEnabled({ tenant, project, enabled, revokedAt }: ApiKeyRecord): Promise<boolean> {
     if (!enabled || revokedAt !== undefined) return false;
     const [organisation, part] = await Promise.all([this.#options.tenants.get(tenant), this.#options.projects.get(tenant, project)]);
     return organisation?.enabled !== false && part?.enabled !== false;
+  }
+
+  /** A key for one call ends with it: of several calls at once one gets in. */
+  async #admitOnce(key: VerifiedKey, address: () => string): Promise<Principal> {
+    const principal = this.#admit(key, address);
+    const { record } = key;
+    if (!isForOneCall(record)) return principal;
+    const { keys, clock, changes, log = silentLog } = this.#options;
+    try {
+      changes.tell([await keys.update(record.tenant, record.id, { revokedAt: clock.wall() }, record.etag)]);
+    } catch (error) {
+      if (error instanceof GatewayError && error.reason === "etag_mismatch") throw unauthenticated();
+      throw error;
+    }
+    log.warn("a key for one call was used; it is revoked now", { key_id: record.id });
+    return principal;
   }
 
   #admit({ record, principal, addresses }: VerifiedKey, address: () => string): Principal {
@@ -187,7 +213,10 @@ export class StoredKeys {
     if (this.#saidForeign) return;
     this.#saidForeign = true;
     const log = this.#options.log ?? silentLog;
-    log.warn("a key was made with another pepper; set auth.pepper to the same value on every replica", { key_id: id });
+    log.warn(
+      "a key was made with another pepper; set auth.pepper to the same value on every replica, and older ones in auth.previous_peppers",
+      { key_id: id },
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 import { readImportFile } from "../access/import-file.ts";
 import { KeyAdministration } from "../access/key-administration.ts";
-import { openPepper } from "../access/pepper.ts";
+import type { Peppers } from "../access/pepper.ts";
+import { openPeppers, rotatePepperFile } from "../access/pepper-file.ts";
 import type { Config } from "../config/schema.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Logger } from "../core/log.ts";
@@ -14,6 +15,10 @@ export interface KeyTools {
   readonly administration: KeyAdministration;
   /** Keys of a file that another gateway wrote, or of a key file. Throws KeyFileError. */
   readonly readImportFile: typeof readImportFile;
+  /** Throws StartError where there is none and none can be made. */
+  peppers(): Peppers;
+  /** Makes another pepper in the data directory. Throws StartError. */
+  rotatePepper(): ReturnType<typeof rotatePepperFile>;
   close(): Promise<void>;
 }
 
@@ -25,7 +30,15 @@ export async function openKeyTools(config: Config, log: Logger): Promise<KeyTool
   const place = databasePlace(config);
   const durable = place.engine === "memory" ? { ...config, stores: { ...config.stores, engine: "sqlite" as const } } : config;
   const stores = await openStores(durable, log);
-  const pepper = () => openPepper(config.auth.pepper, config.data_dir);
-  const administration = new KeyAdministration({ keys: stores.keys, pepper, clock: systemClock });
-  return { stores, administration, readImportFile, close: () => stores.close() };
+  let opened: Peppers | undefined;
+  const peppers = () => (opened ??= openPeppers(config.auth, config.data_dir));
+  const administration = new KeyAdministration({ ...stores, pepper: () => peppers().current, clock: systemClock });
+  return {
+    stores,
+    administration,
+    readImportFile,
+    peppers,
+    rotatePepper: () => rotatePepperFile(config.data_dir),
+    close: () => stores.close(),
+  };
 }

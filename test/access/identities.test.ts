@@ -10,7 +10,7 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { createAccess } from "../../src/access/access.ts";
 import { clientAddress, createAddressList } from "../../src/access/address-list.ts";
-import { openPepper } from "../../src/access/pepper.ts";
+import { openPeppers } from "../../src/access/pepper-file.ts";
 import { startApp } from "../../src/app/start-app.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { silentLog } from "../../src/core/log.ts";
@@ -63,13 +63,13 @@ describe("addresses", () => {
 
 test("the pepper is a file that only its owner reads, the same for everybody who opens it", () => {
   const directory = join(newDirectory(), "data");
-  const first = openPepper(undefined, directory);
-  const second = openPepper(undefined, directory);
+  const first = openPeppers({}, directory).current;
+  const second = openPeppers({}, directory).current;
   expect(second.id).toBe(first.id);
   expect(second.matches("secret", first.hash("secret"))).toBe(true);
   expect(second.matches("other", first.hash("secret"))).toBe(false);
   expect(statSync(join(directory, "pepper")).mode & 0o777).toBe(0o600);
-  expect(openPepper(new Secret("another-pepper-of-some-length-0123456789"), directory).id).not.toBe(first.id);
+  expect(openPeppers({ pepper: new Secret("another-pepper-of-some-length-0123456789") }, directory).current.id).not.toBe(first.id);
 });
 
 test("without auth everybody is anonymous; with it an empty credential is nobody", () => {

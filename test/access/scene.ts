@@ -3,7 +3,7 @@ import { onTestFinished } from "vitest";
 import { installer, KeyAdministration, type KeyFacts, plainKey } from "../../src/access/key-administration.ts";
 import { KeyChanges } from "../../src/access/key-changes.ts";
 import { sha256OfKey } from "../../src/access/key-file.ts";
-import { createPepper } from "../../src/access/pepper.ts";
+import { createPepper, createPeppers, type Peppers } from "../../src/access/pepper.ts";
 import { StoredKeys } from "../../src/access/stored-keys.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { GatewayError } from "../../src/core/error.ts";
@@ -38,6 +38,8 @@ export interface KeyScene {
   away: boolean;
   /** Whether it does not answer at all. */
   silent: boolean;
+  /** What secrets are hashed with. */
+  peppers: Peppers;
   /** A key of the default tenant, as it is sent. */
   make(facts?: Partial<KeyFacts>): Promise<{ readonly id: string; readonly key: string }>;
   /** The principal, or the reason of the refusal. */
@@ -46,21 +48,19 @@ export interface KeyScene {
 
 export const pepper = createPepper(new Secret("pepper-of-these-tests-0123456789-abcdef"));
 
-/** `separate`: the administration is another process, whose changes are seen only by looking. */
-export async function openKeyScene({ separate = false } = {}): Promise<KeyScene> {
-  const clock = new MovableClock();
-  const stores = await createStores({
-    engine: "memory",
-    dataDir: "",
-    databaseUrl: undefined,
-    migrateOnStart: false,
-    responses: { maxBytes: 0, ttlMs: 1 },
-    clock,
-    log: silentLog,
-  });
-  onTestFinished(() => stores.close());
+export interface KeySceneOptions {
+  /** The administration is another process, whose changes are seen only by looking. */
+  readonly separate?: boolean;
+  /** Another gateway over the same store. */
+  readonly from?: Pick<KeyScene, "stores" | "clock">;
+  readonly peppers?: Peppers;
+}
+
+export async function openKeyScene({ separate = false, from, peppers = createPeppers(pepper) }: KeySceneOptions = {}): Promise<KeyScene> {
+  const clock = from?.clock ?? new MovableClock();
+  const stores = from?.stores ?? (await openStores(clock));
   let lookUps = 0;
-  const scene = { away: false, silent: false };
+  const scene = { away: false, silent: false, peppers };
   const guarded = new Proxy(stores.keys, {
     get(target, name: keyof KeyStore) {
       return (...args: unknown[]) => {
@@ -76,13 +76,13 @@ export async function openKeyScene({ separate = false } = {}): Promise<KeyScene>
     keys: guarded,
     tenants: stores.tenants,
     projects: stores.projects,
-    pepper: () => pepper,
+    peppers: () => scene.peppers,
     changes,
     clock,
   });
   const administration = new KeyAdministration({
     keys: stores.keys,
-    pepper: () => pepper,
+    pepper: () => scene.peppers.current,
     clock,
     changes: separate ? undefined : changes,
   });
@@ -103,4 +103,18 @@ export async function openKeyScene({ separate = false } = {}): Promise<KeyScene>
       }
     },
   });
+}
+
+async function openStores(clock: Clock): Promise<Stores> {
+  const stores = await createStores({
+    engine: "memory",
+    dataDir: "",
+    databaseUrl: undefined,
+    migrateOnStart: false,
+    responses: { maxBytes: 0, ttlMs: 1 },
+    clock,
+    log: silentLog,
+  });
+  onTestFinished(() => stores.close());
+  return stores;
 }

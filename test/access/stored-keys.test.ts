@@ -5,7 +5,7 @@ import { sha256OfKey } from "../../src/access/key-file.ts";
 import { makeKeyParts, writeKey } from "../../src/access/key-format.ts";
 import { keyCacheLimits } from "../../src/access/stored-keys.ts";
 import type { Principal } from "../../src/core/principal.ts";
-import { openKeyScene } from "./scene.ts";
+import { type KeyScene, openKeyScene } from "./scene.ts";
 
 const junk: readonly string[] = readFileSync(new URL("./junk-credentials.txt", import.meta.url), "utf8")
   .split("\n")
@@ -174,6 +174,42 @@ describe("rotation", () => {
     const { id, key } = await make();
     await administration.rotate("default", id, { overlapMs: 0 }, installer);
     expect(await ask(key)).toBe("unauthenticated");
+  });
+});
+
+describe("a key for one call", () => {
+  async function makeOne(scene: KeyScene) {
+    const facts = { ...plainKey, roles: ["admin" as const], ipAllow: ["192.0.2.0/24"] };
+    const { record, secret } = await scene.administration.create("default", facts, installer, "once");
+    return { id: record.id, key: secret.reveal() };
+  }
+
+  test("lets its holder in once, and is revoked then", async () => {
+    const scene = await openKeyScene();
+    const { id, key } = await makeOne(scene);
+    expect(await scene.ask(key)).toMatchObject({ id, roles: new Set(["admin"]) });
+    expect(await scene.ask(key)).toBe("unauthenticated");
+    expect((await scene.stores.keys.get("default", id))?.revokedAt).toBe(scene.clock.time);
+  });
+
+  test("lets in one of many callers at once, over several gateways", async () => {
+    const scene = await openKeyScene();
+    const other = await openKeyScene({ from: scene });
+    const { key } = await makeOne(scene);
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? scene : other).ask(key)));
+    expect(answers.filter((answer) => typeof answer !== "string")).toHaveLength(1);
+    expect(new Set(answers.filter((answer) => typeof answer === "string"))).toEqual(new Set(["unauthenticated"]));
+  });
+
+  test("is not used up by who may not use it, nor while the store is away", async () => {
+    const scene = await openKeyScene();
+    const { key } = await makeOne(scene);
+    expect(await scene.ask(key, "198.51.100.1")).toBe("forbidden");
+    scene.away = true;
+    expect(await scene.ask(key)).toBe("store_unavailable");
+    scene.away = false;
+    scene.clock.time += keyCacheLimits.restMs;
+    expect(await scene.ask(key)).toHaveProperty("id");
   });
 });
 

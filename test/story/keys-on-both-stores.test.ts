@@ -1,0 +1,88 @@
+/** Keys where several gateways share a store, on SQLite and on PostgreSQL. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { installer, plainKey } from "../../src/access/key-administration.ts";
+import { openAccess } from "../../src/access/open-access.ts";
+import { createPepper, createPeppers } from "../../src/access/pepper.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { silentLog } from "../../src/core/log.ts";
+import { Secret } from "../../src/core/secret.ts";
+import type { Stores } from "../../src/core/stores.ts";
+import { allTenants } from "../../src/stores/database.ts";
+import { MovableClock, openKeyScene, pepper } from "../access/scene.ts";
+import { describeEngines, openBareDatabase, openTestStores } from "../stores/engines.ts";
+import { auditEntry } from "../stores/records.ts";
+
+const next = createPepper(new Secret("the-pepper-that-comes-after-0123456789"));
+
+function newDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "dragoman-keys-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+describeEngines("keys", (engine) => {
+  const open = async () => {
+    const clock = new MovableClock();
+    const place = await engine.newPlace();
+    return { place, clock, stores: await openTestStores(place, clock) };
+  };
+
+  test("a key of the previous pepper works, and is hashed anew with its first use", async () => {
+    const place = await open();
+    const before = await openKeyScene({ from: place });
+    const { id, key } = await before.make();
+    const after = await openKeyScene({ from: place, peppers: createPeppers(next, [pepper]) });
+    expect(await after.ask(key)).toMatchObject({ id });
+    await vi.waitFor(async () => expect((await place.stores.keys.get("default", id))?.pepperId).toBe(next.id));
+    const alone = await openKeyScene({ from: place, peppers: createPeppers(next) });
+    expect(await alone.ask(key)).toMatchObject({ id });
+  });
+
+  test("a key for one call lets in one of many", async () => {
+    const { place, clock, stores } = await open();
+    const gateways = await Promise.all([
+      openKeyScene({ from: { clock, stores } }),
+      openKeyScene({ from: { clock, stores: await openTestStores(place, clock) } }),
+    ]);
+    const [first] = gateways;
+    const { secret } = await first.administration.create("default", { ...plainKey, roles: ["admin"] }, installer, "once");
+    const answers = await Promise.all(Array.from({ length: 12 }, (_, index) => gateways[index % 2]?.ask(secret.reveal())));
+    expect(answers.filter((answer) => typeof answer !== "string")).toHaveLength(1);
+  });
+
+  test("of gateways that start at once on an empty store, one prints a key", async () => {
+    const { place, clock } = await open();
+    const directory = newDirectory();
+    const { auth } = loadConfig({ file: undefined, env: { DRAGOMAN__AUTH__ENABLED: "true" }, cwd: directory });
+    const start = (stores: Stores) =>
+      openAccess({
+        auth,
+        trustedProxies: [],
+        hostNames: [],
+        dataDir: directory,
+        stores,
+        fetchJson: () => Promise.reject(new Error("nothing is fetched")),
+        clock,
+        log: silentLog,
+      });
+    const several = await Promise.all(Array.from({ length: 4 }, () => openTestStores(place, clock)));
+    const opened = await Promise.all(several.map(start));
+    const again = await start(several[0] as Stores);
+    await Promise.all([...opened, again].map(({ close }) => close()));
+    expect(opened.filter(({ firstKey }) => firstKey !== undefined)).toHaveLength(1);
+    expect(again.firstKey).toBeUndefined();
+  });
+
+  test("the audit log takes no change and no deletion, by whatever statement", async () => {
+    const { place, stores } = await open();
+    await stores.audit.append("default", auditEntry());
+    const database = openBareDatabase(place);
+    for (const sql of ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "DELETE FROM audit WHERE sequence = 1"]) {
+      await expect(database.write(allTenants, [{ sql, values: [] }]), sql).rejects.toThrow();
+    }
+    expect(await stores.audit.verify("default")).toEqual({ entries: 1, brokenAt: undefined });
+  });
+});
