@@ -10,7 +10,8 @@ import { applyEnvironment, applyFlags, type ConfigFlags } from "./environment.ts
 import { ConfigError, type Problem } from "./problem.ts";
 import { readConfigFiles, systemCode } from "./read-file.ts";
 import { resolveReferences } from "./reference.ts";
-import { type Config, configSchema, hasWayIn } from "./schema.ts";
+import { hasWayIn } from "./schema/auth.ts";
+import { type Config, configSchema } from "./schema.ts";
 import { schemaProblems } from "./schema-problems.ts";
 import { namedMapsOf } from "./schema-shape.ts";
 import { type ConfigMap, type ConfigNode, nodeAt, type Path, placeOf, plainOf } from "./tree.ts";

@@ -5,12 +5,13 @@ import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { readModelTraits } from "../../src/config/model-traits.ts";
 import { ConfigError, describeProblems } from "../../src/config/problem.ts";
-import { defaultProvider } from "../../src/config/schema.ts";
+import { configSchema } from "../../src/config/schema.ts";
 import { showConfig } from "../../src/config/show.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const directory = temporaryDirectory();
 const cwd = directory.path;
+const unchangedProvider = configSchema.parse({ providers: { openai: {} } }).providers.openai;
 
 describe("defaults", () => {
   test("nothing configured: loopback, no auth, the limits of the specification", () => {
@@ -29,7 +30,7 @@ describe("defaults", () => {
     expect(config.auth).toMatchObject({ enabled: false, oidc_jwks_ttl: 600 });
     expect(config.retryable_status_codes).toEqual([429, 500, 502, 503, 504, 529]);
     expect(config.data_dir).toBe(join(cwd, ".dragoman"));
-    expect(defaultProvider()).toMatchObject({
+    expect(unchangedProvider).toMatchObject({
       connect_timeout_seconds: 3,
       first_byte_timeout_seconds: 120,
       idle_timeout_seconds: 60,
@@ -57,7 +58,7 @@ describe("one meaning in three formats", () => {
     const config = read("a.yaml", yaml);
     expect(config.server.listen).toEqual({ host: "::1", port: 9 });
     expect(config.providers.mine).toMatchObject({ type: "openai", models: ["a", "b"], enabled: true });
-    expect(config.providers.openai).toEqual(defaultProvider());
+    expect(config.providers.openai).toEqual(unchangedProvider);
     expect(read("a.json", json)).toEqual(config);
     expect(read("a.toml", toml)).toEqual(config);
   });

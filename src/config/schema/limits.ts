@@ -1,0 +1,64 @@
+/** Limits and budgets, and what machines share to keep them. */
+import { z } from "zod";
+import { limitFallbacks, limitSubjects, maxLimit } from "../../core/limits.ts";
+import { readDollars } from "../../core/money.ts";
+import { count, seconds, secretText } from "../field.ts";
+
+const limitCount = count(1, maxLimit).optional();
+
+const money = z
+  .union([z.string(), z.number()])
+  .transform(String)
+  .refine((text) => {
+    const nano = readDollars(text);
+    return nano !== undefined && nano > 0n && nano <= BigInt(maxLimit);
+  }, 'is no amount; write decimal dollars above 0 and up to 9000000, as in "25.00"')
+  .optional();
+
+const limitRule = z
+  .strictObject({
+    tenant: z.string().min(1).default("*").describe("Whose calls; * means every tenant, each by itself"),
+    subject: z.enum(limitSubjects).describe("What is counted"),
+    id: z.string().min(1).max(256).default("*").describe("Which one; * means every one of the kind, each by itself"),
+    requests_per_second: limitCount.describe("Most calls within any second"),
+    requests_per_minute: limitCount.describe("Most calls within any minute"),
+    input_tokens_per_minute: limitCount.describe("Most input tokens within any minute"),
+    output_tokens_per_minute: limitCount.describe("Most output tokens within any minute"),
+    tokens_per_minute: limitCount.describe("Most input and output tokens together within any minute"),
+    bytes_per_minute: limitCount.describe("Most bytes of requests within any minute, in the encoding of the contract"),
+    concurrency: limitCount.describe("Most calls at once"),
+    usd_per_day: money.describe("Most dollars in a day of the tenant's time zone"),
+    usd_per_month: money.describe("Most dollars in a month of the tenant's time zone"),
+    shared_state_gone: z
+      .enum(limitFallbacks)
+      .optional()
+      .describe(
+        "While Redis is away: closed refuses, local-share admits this process's part, open admits all. By default closed for money, else local-share",
+      ),
+  })
+  .refine(
+    ({ tenant: _tenant, subject: _subject, id: _id, shared_state_gone: _gone, ...limits }) =>
+      Object.values(limits).some((limit) => limit !== undefined),
+    "sets no limit; add one, as requests_per_minute",
+  );
+
+export const limits = z.strictObject({
+  rules: z.array(limitRule).default([]).describe("Limits and budgets, beside those that administrators set"),
+  machines: count(1, 10_000).default(1).describe("On how many machines the gateway runs; limits are theirs together"),
+  output_estimate_tokens: count(1, 10_000_000)
+    .default(1_024)
+    .describe("Output tokens that a token limit reserves for a call without a cap; the truth is settled afterwards"),
+  max_counters: count(1_000, 100_000_000).default(100_000).describe("Most counters in memory; those that were used longest ago go first"),
+  refresh_seconds: seconds(0.1, 3_600).default(2).describe("How often the store is asked for changed limits"),
+});
+
+export const redis = z.strictObject({
+  url: secretText
+    .refine(
+      (secret) => /^rediss?:\/\/.|^\//.test(secret.reveal()),
+      "is no address of Redis; write redis://host:6379 or rediss://user:password@host:6379",
+    )
+    .optional()
+    .describe("Redis that all machines share, as redis://host:6379; also REDIS_URL"),
+  command_timeout_ms: count(1, 60_000).default(50).describe("Longest wait for an answer of Redis"),
+});
