@@ -6,8 +6,13 @@
 import type { LimitRuleRecord } from "./limit-rule-store.ts";
 
 /** Who or what a rule counts. */
-export const limitSubjects = ["tenant", "project", "key", "end_user", "model", "route"] as const;
+export const limitSubjects = ["tenant", "project", "owner", "key", "end_user", "model", "route"] as const;
 export type LimitSubject = (typeof limitSubjects)[number];
+
+/** Whether what is spent is known of a kind of subject: the ledger does not name owners, so rules for them have no budgets. */
+export function hasBudgets(subject: LimitSubject): boolean {
+  return subject !== "owner";
+}
 
 /** What a rule counts. */
 export type LimitMetric = "requests" | "input_tokens" | "output_tokens" | "tokens" | "bytes" | "cost" | "concurrency";
@@ -26,6 +31,8 @@ export type LimitFallback = (typeof limitFallbacks)[number];
 export interface LimitFacts {
   readonly tenant: string;
   readonly project: string;
+  /** Who owns the key: all keys of an owner count together. */
+  readonly owner: string;
   /** The principal's id. */
   readonly key: string;
   readonly endUser: string;
@@ -84,8 +91,8 @@ export interface LimitClaim {
 export interface Limiter {
   /** Whether there is no rule at all: then nobody needs to say what a call is. */
   readonly idle: boolean;
-  /** Undefined where no rule holds: then nothing is to be done. */
-  claim(facts: LimitFacts): LimitClaim | undefined;
+  /** Undefined where no rule holds: then nothing is to be done. `metrics`: what of the rules counts; absent: all of it. */
+  claim(facts: LimitFacts, metrics?: ReadonlySet<LimitMetric>): LimitClaim | undefined;
 }
 
 /** A rule that operators set, read: what a LimitRuleRecord's settings mean. Fields are limits; absent: none. */

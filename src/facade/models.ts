@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListModelsRequestSchema, type ListModelsResponse, type Model } from "../../gen/dragoman/v1/model_pb.ts";
 import { GatewayError } from "../core/error.ts";
+import { rateLimitHeaders } from "../core/rate-limit-headers.ts";
 import { withCall } from "./call.ts";
 import type { Answer, Exchange } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
@@ -46,6 +47,7 @@ async function list(
   const facts = { operation: "list_models", dialect: name, clientPath: (path: string) => path } as const;
   await withCall(exchange, facts, async (call) => {
     const found = await exchange.options.operations.listModels(create(ListModelsRequestSchema, request), call);
-    sendJson(exchange.response, 200, callHeaders(call, exchange.surface), JSON.stringify(write(found)));
+    const headers = { ...callHeaders(call, exchange.surface), ...rateLimitHeaders(call.limits ?? []) };
+    sendJson(exchange.response, 200, headers, JSON.stringify(write(found)));
   });
 }

@@ -88,8 +88,9 @@ export function createLimiter(options: LimiterOptions): Limiter & LimitDesk {
     get idle() {
       return book.isEmpty;
     },
-    claim(facts) {
-      const held = book.find(facts);
+    claim(facts, metrics) {
+      const all = book.find(facts);
+      const held = metrics === undefined ? all : all.filter(({ field }) => metrics.has(limitFields[field].metric));
       if (held.length === 0) return undefined;
       return claimOf(facts, held);
     },

@@ -94,7 +94,7 @@ function addClosest(held: HeldLimit[], tenant: string, subject: LimitSubject, na
   }
   for (const [field, candidates] of closest) {
     for (const { rule, limit, name } of candidates) {
-      const counted = subject === "end_user" ? digest(name) : name;
+      const counted = subject === "end_user" || subject === "owner" ? digest(name) : name;
       const key = `${rule.id}:${field}:${subject}:${counted}`;
       held.push({ rule, field, subjectId: name, limit, fallback: fallbackOf(rule.settings, field), key });
     }
@@ -102,7 +102,7 @@ function addClosest(held: HeldLimit[], tenant: string, subject: LimitSubject, na
 }
 
 /** What a call is, as one kind of subject: the name that tells it best first. */
-function namesOf({ tenant, project, key, endUser, models, route }: LimitFacts, subject: LimitSubject): readonly string[] {
+function namesOf({ tenant, project, owner, key, endUser, models, route }: LimitFacts, subject: LimitSubject): readonly string[] {
   switch (subject) {
     case "model":
       return models;
@@ -110,6 +110,8 @@ function namesOf({ tenant, project, key, endUser, models, route }: LimitFacts, s
       return [tenant];
     case "project":
       return some(project);
+    case "owner":
+      return some(owner);
     case "key":
       return some(key);
     case "end_user":
@@ -123,7 +125,7 @@ function some(name: string): readonly string[] {
   return name === "" ? [] : [name];
 }
 
-/** End users are the clients' own names: of any length, and nobody's business in a shared store. */
+/** End users and owners are names of people: of any length, and nobody's business in a shared store. */
 function digest(name: string): string {
   return createHash("sha256").update(name).digest("base64url").slice(0, 22);
 }

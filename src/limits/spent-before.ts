@@ -22,6 +22,9 @@ function filtersOf({ rule: { subject }, subjectId }: HeldLimit): readonly Ledger
       return [{}];
     case "project":
       return [{ project: subjectId }];
+    // The ledger does not know owners; rules for them have no budget.
+    case "owner":
+      return [];
     case "key":
       return [{ principal: subjectId }];
     case "end_user":

@@ -6,11 +6,13 @@ import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobu
 import { ServiceTier } from "../../gen/dragoman/v1/call_pb.ts";
 import { type EmbedRequest, EmbedRequestSchema, type EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import { type GenerateRequest, GenerateRequestSchema } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
+import { type ListModelsRequest, ListModelsRequestSchema, type ListModelsResponse } from "../../gen/dragoman/v1/model_pb.ts";
 import type { Attempt } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { Call } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventBatch } from "../core/event.ts";
-import type { LimitAmounts, LimitClaim, Limiter, LimitFacts, LimitLease } from "../core/limits.ts";
+import type { LimitAmounts, LimitClaim, Limiter, LimitFacts, LimitLease, LimitMetric } from "../core/limits.ts";
 import type { PriceBook } from "../core/pricing.ts";
 import { ratesOfRequest } from "../core/request-rates.ts";
 import { estimateInput } from "../core/usage.ts";
@@ -46,31 +48,50 @@ export function limitStream(options: LimitOptions): Stage<GenerateRequest, Async
 }
 
 export function limitEmbed(options: LimitOptions): Stage<EmbedRequest, Promise<EmbedResponse>> {
+  return limitReply(options, ({ model }) => model, estimateEmbed);
+}
+
+/** Counting tokens is a request, and runs; it uses no tokens and no money. */
+export function limitCount(options: LimitOptions): Stage<GenerateRequest, Promise<CountTokensResponse>> {
+  const estimate = (request: GenerateRequest) => estimateQuestion(GenerateRequestSchema, request);
+  return limitReply(options, ({ model }) => model, estimate, questionMetrics);
+}
+
+/** As counting tokens, of no model. */
+export function limitList(options: LimitOptions): Stage<ListModelsRequest, Promise<ListModelsResponse>> {
+  const estimate = (request: ListModelsRequest) => estimateQuestion(ListModelsRequestSchema, request);
+  return limitReply(options, () => "", estimate, questionMetrics);
+}
+
+/** What is counted of calls that run no model. */
+const questionMetrics: ReadonlySet<LimitMetric> = new Set(["requests", "bytes", "concurrency"]);
+
+function limitReply<Request, Reply>(
+  options: LimitOptions,
+  modelOf: (request: Request) => string,
+  estimate: (request: Request) => Estimate,
+  metrics?: ReadonlySet<LimitMetric>,
+): Stage<Request, Promise<Reply>> {
+  const runHeld = async (claim: LimitClaim, next: Step<Request, Promise<Reply>>, request: Request, call: Call): Promise<Reply> => {
+    const lease = await reserve(claim, estimate(request), call, options);
+    try {
+      return await next(request, call);
+    } finally {
+      settleLater(lease, call, options);
+    }
+  };
   return (next) => (request, call) => {
     if (options.limiter.idle) return next(request, call);
-    const claim = options.limiter.claim(factsOf(call, request.model));
-    return claim === undefined ? next(request, call) : embedHeld(claim, next, request, call, options);
+    const claim = options.limiter.claim(factsOf(call, modelOf(request)), metrics);
+    return claim === undefined ? next(request, call) : runHeld(claim, next, request, call);
   };
 }
 
-async function embedHeld(
-  claim: LimitClaim,
-  next: Step<EmbedRequest, Promise<EmbedResponse>>,
-  request: EmbedRequest,
-  call: Call,
-  options: LimitOptions,
-): Promise<EmbedResponse> {
-  const lease = await reserve(claim, estimateEmbed(request), call, options);
-  try {
-    return await next(request, call);
-  } finally {
-    settleLater(lease, call, options);
-  }
-}
-
 function factsOf({ principal, attribution, targets, route }: Call, requested: string): LimitFacts {
-  const models = [...new Set([...targets.slice(0, 1).flatMap(({ provider, model }) => [`${provider}/${model}`, model]), requested])];
-  return { tenant: principal.tenant, project: principal.project, key: principal.id, endUser: attribution?.endUserId ?? "", models, route };
+  const first = targets.slice(0, 1).flatMap(({ provider, model }) => [`${provider}/${model}`, model]);
+  const { tenant, project, owner, id: key } = principal;
+  const models = [...new Set([...first, ...(requested === "" ? [] : [requested])])];
+  return { tenant, project, owner, key, endUser: attribution?.endUserId ?? "", models, route };
 }
 
 async function reserve(claim: LimitClaim, estimate: Estimate, call: Call, options: LimitOptions): Promise<LimitLease> {
@@ -131,6 +152,11 @@ function estimateEmbed(request: EmbedRequest): Estimate {
     billedBy: () => ({ rates: [], serviceTier: ServiceTier.UNSPECIFIED }),
     bytes: () => bytesOf(EmbedRequestSchema, request),
   };
+}
+
+function estimateQuestion<Desc extends DescMessage>(schema: Desc, request: MessageShape<Desc>): Estimate {
+  const billedBy = () => ({ rates: [], serviceTier: ServiceTier.UNSPECIFIED });
+  return { inputTokens: 0, outputCap: 0, billedBy, bytes: () => bytesOf(schema, request) };
 }
 
 /** A request's size in the contract's own encoding, so that it is the same by whatever surface it came. */

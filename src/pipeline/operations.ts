@@ -3,14 +3,14 @@
  *
  *   Generate, Complete   observe -> app -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
  *   Embed                observe -> app -> idempotency -> admit -> limit -> attempt
- *   CountTokens          observe -> app -> admit -> count
- *   ListModels           scope -> app -> list
+ *   CountTokens          observe -> app -> admit -> limit -> count
+ *   ListModels           scope -> app -> limit -> list
  */
 import { create } from "@bufbuild/protobuf";
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
-import { ListModelsResponseSchema, type Model } from "../../gen/dragoman/v1/model_pb.ts";
+import { type ListModelsRequest, type ListModelsResponse, ListModelsResponseSchema, type Model } from "../../gen/dragoman/v1/model_pb.ts";
 import { allowsModel, requireApp, requireRule } from "../core/access.ts";
 import type { Clock } from "../core/clock.ts";
 import { invalidField } from "../core/error.ts";
@@ -34,12 +34,12 @@ import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
 import { holdToApp } from "./hold-to-app.ts";
 import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "./idempotency.ts";
-import { type LimitOptions, limitEmbed, limitStream } from "./limit.ts";
+import { type LimitOptions, limitCount, limitEmbed, limitList, limitStream } from "./limit.ts";
 import { listModels } from "./list-models.ts";
 import { observeReply, observeStream } from "./observe.ts";
 import { priceModels } from "./price-models.ts";
 import { rememberSignatures } from "./remember-signatures.ts";
-import { compose } from "./stage.ts";
+import { compose, type Step } from "./stage.ts";
 import { withoutWire } from "./without-wire.ts";
 
 export interface PipelineOptions {
@@ -111,9 +111,10 @@ export function createOperations(given: PipelineOptions): Pipeline {
     attemptEmbed({ ...options, ...reserving }),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
-    [observeReply(options), holdToApp(), admitReply(admission, "generate")],
+    [observeReply(options), holdToApp(), admitReply(admission, "generate"), ...(limits === undefined ? [] : [limitCount(limits)])],
     countInput(options),
   );
+  const list = compose<ListModelsRequest, Promise<ListModelsResponse>>(limits === undefined ? [] : [limitList(limits)], listFor(options));
 
   return {
     admission,
@@ -141,11 +142,17 @@ export function createOperations(given: PipelineOptions): Pipeline {
       const { principal } = call;
       requireRule(principal, { scope: "models", role: "viewer", auditor: true });
       requireApp(principal, call.options?.policy ?? "");
-      const models = options.router.models();
-      const page = listModels(request, principal.models.length === 0 ? models : models.filter(mayName(principal)));
-      if (options.prices !== undefined) page.models = priceModels(page.models, options.prices, principal.tenant, options.clock.wall());
-      return create(ListModelsResponseSchema, page);
+      return list(request, call);
     },
+  };
+}
+
+function listFor({ router, prices, clock }: PipelineOptions): Step<ListModelsRequest, Promise<ListModelsResponse>> {
+  return async (request, { principal }) => {
+    const models = router.models();
+    const page = listModels(request, principal.models.length === 0 ? models : models.filter(mayName(principal)));
+    if (prices !== undefined) page.models = priceModels(page.models, prices, principal.tenant, clock.wall());
+    return create(ListModelsResponseSchema, page);
   };
 }
 

@@ -25,6 +25,7 @@ function start(rules: readonly Rule[], spent: (from: number) => bigint = () => 0
 const call: LimitFacts = {
   tenant: "acme",
   project: "web",
+  owner: "ada",
   key: "key-1",
   endUser: "u-1",
   models: ["openai/gpt-5", "gpt-5", "smart"],
@@ -59,6 +60,24 @@ describe("rules", () => {
     expect(isTaken(await take(limiter))).toBe(true);
     expect(isTaken(await take(limiter))).toBe(false);
     expect(isTaken(await take(limiter, { ...call, key: "key-2" }))).toBe(true);
+  });
+
+  test("for owners count all their keys together, and keys without an owner not at all", async () => {
+    const { limiter } = start([{ subject: "owner", requests_per_minute: 2 }]);
+    expect(isTaken(await take(limiter))).toBe(true);
+    expect(isTaken(await take(limiter, { ...call, key: "key-2" }))).toBe(true);
+    expect(isTaken(await take(limiter, { ...call, key: "key-3" }))).toBe(false);
+    expect(isTaken(await take(limiter, { ...call, owner: "ben" }))).toBe(true);
+    expect(limiter.claim({ ...call, owner: "" })).toBeUndefined();
+  });
+
+  test("hold for a call that is only a question as far as they count such calls", async () => {
+    const { limiter } = start([{ subject: "key", requests_per_minute: 2, tokens_per_minute: 1, usd_per_day: "1" }]);
+    expect(isTaken(await take(limiter, call, { inputTokens: 1, costNano: 1_000_000_000n }))).toBe(true);
+    expect(isTaken(await take(limiter)), "nothing is left of tokens and money").toBe(false);
+    const ask = () => limiter.claim(call, new Set(["requests"]))?.reserve(amounts());
+    expect((await ask())?.levels.map(({ field, remaining }) => [field, remaining])).toEqual([["requests_per_minute", 0]]);
+    expect(ask).toThrow(/requests a minute of the key is reached/);
   });
 
   test("that name the subject stand before those for all, in either direction", async () => {

@@ -116,6 +116,43 @@ describe("in one process", () => {
     expect((await chat(gateway.url, { user: "ben", max_tokens: 2_000 })).status).toBe(200);
   });
 
+  test("listing models and counting tokens are requests, and need neither tokens nor money", async () => {
+    gateway = await limit([{ subject: "key", requests_per_minute: 5, tokens_per_minute: 1, usd_per_day: "0.000000001" }]);
+    expect((await chat(gateway.url)).status).toBe(200);
+    expect((await chat(gateway.url)).status, "nothing is left of the tokens").toBe(429);
+    const count = () => post(gateway.url, "/v1/messages/count_tokens", { model: "sim/echo", messages: hello });
+    const list = () => fetch(`${gateway.url}/v1/models`);
+    expect((await count()).headers.get("x-ratelimit-remaining-requests")).toBe("3");
+    expect((await list()).headers.get("x-ratelimit-remaining-requests")).toBe("2");
+    const client = createClient(InferenceService, createConnectTransport({ baseUrl: gateway.url, httpVersion: "1.1" }));
+    expect((await client.listModels({})).models.length).toBeGreaterThan(0);
+    expect((await count()).status).toBe(200);
+    for (const refused of [await count(), await list()]) {
+      expect([refused.status, Number(refused.headers.get("retry-after")) >= 1]).toEqual([429, true]);
+      expect(refused.headers.get("x-ratelimit-remaining-requests")).toBe("0");
+    }
+    const error = ConnectError.from(await client.listModels({}).catch((thrown: unknown) => thrown));
+    expect([error.code, error.findDetails(QuotaFailureSchema)[0]?.violations[0]?.subject]).toEqual([
+      Code.ResourceExhausted,
+      "key/requests_per_minute",
+    ]);
+  });
+
+  test("owners are limited over all their keys, and have no budgets", async () => {
+    gateway = await startGateway();
+    const admin = createClient(LimitService, createConnectTransport({ baseUrl: gateway.adminUrl, httpVersion: "1.1" }));
+    const wanted = { id: "people", subject: LimitSubject.OWNER, requestsPerMinute: 60n, concurrency: 10n };
+    expect((await admin.createLimit({ limit: wanted })).limit).toMatchObject(wanted);
+    const { usages } = await admin.getLimitUsage({ call: { key: "anonymous", owner: "ada" } });
+    expect(usages.map(({ field, subjectId, remaining }) => [field, subjectId, remaining])).toEqual([
+      ["requests_per_minute", "ada", 60n],
+      ["concurrency", "ada", 10n],
+    ]);
+    const budget = { subject: LimitSubject.OWNER, costNanoUsdPerDay: 1n };
+    const refused = await admin.createLimit({ limit: budget }).catch((thrown: unknown) => ConnectError.from(thrown));
+    expect(refused).toMatchObject({ code: Code.InvalidArgument, rawMessage: expect.stringContaining("cannot be set for owner") });
+  });
+
   test("administrators set limits that hold at once, and change, reset and end them", async () => {
     gateway = await startGateway();
     const admin = createClient(LimitService, createConnectTransport({ baseUrl: gateway.adminUrl, httpVersion: "1.1" }));

@@ -17,6 +17,7 @@ import { ulid } from "../../core/id.ts";
 import type { LimitRuleRecord, LimitRuleStore } from "../../core/limit-rule-store.ts";
 import {
   type LimitFallback as FallbackName,
+  hasBudgets,
   type LimitDesk,
   type LimitFacts,
   type LimitField,
@@ -39,6 +40,7 @@ export interface LimitServiceOptions {
 const subjects: Readonly<Record<SubjectName, LimitSubject>> = {
   tenant: LimitSubject.TENANT,
   project: LimitSubject.PROJECT,
+  owner: LimitSubject.OWNER,
   key: LimitSubject.KEY,
   end_user: LimitSubject.END_USER,
   model: LimitSubject.MODEL,
@@ -77,6 +79,7 @@ export function createLimitService({ limitRules, desk }: LimitServiceOptions): S
       const settings = readSettings(wanted);
       refuseEmpty(settings);
       const subjectKind = nameOf(subjects, wanted.subject) ?? limitSubjects[0];
+      refuseBudget(subjectKind, settings);
       const rule = { id, subjectKind, subjectId: wanted.subjectId, settingsJson: JSON.stringify(settings), enabled: true };
       const record = await limitRules.create(tenant, rule);
       await desk.rulesChanged();
@@ -107,6 +110,7 @@ export function createLimitService({ limitRules, desk }: LimitServiceOptions): S
       for (const field of fields) if (mask.has(field)) settings[field] = said[field];
       if (mask.has("shared_state_gone")) settings.shared_state_gone = said.shared_state_gone;
       refuseEmpty(settings);
+      refuseBudget(before.subjectKind, settings);
       const changes = { settingsJson: JSON.stringify(settings), ...(mask.has("enabled") ? { enabled: wanted.enabled } : {}) };
       // What was read is what is changed: without an etag of the caller's the record's own keeps two changes apart.
       const record = await limitRules.update(tenant, wanted.id, changes, etag || before.etag);
@@ -182,6 +186,14 @@ function refuseEmpty(settings: LimitSettings): void {
   }
 }
 
+function refuseBudget(subjectKind: string, settings: LimitSettings): void {
+  const budget = budgetFields.find((field) => settings[field] !== undefined);
+  if (budget === undefined || limitSubjects.every((subject) => subject !== subjectKind || hasBudgets(subject))) return;
+  throw invalidField(`limit.${budget}`, `cannot be set for ${subjectKind}; set it for each key, or for the project`);
+}
+
+const budgetFields = fields.filter((field) => limitFields[field].metric === "cost");
+
 function required(limit: Limit | undefined): Limit {
   if (limit === undefined) throw invalidField("limit", "is required");
   return limit;
@@ -193,9 +205,9 @@ function nameOf<Name extends string, Value>(names: Readonly<Record<Name, Value>>
 }
 
 function factsOf(tenant: string, call: LimitedCall | undefined): LimitFacts {
-  const { project = "", key = "", endUser = "", model = "", route = "" } = call ?? {};
+  const { project = "", owner = "", key = "", endUser = "", model = "", route = "" } = call ?? {};
   const bare = model.includes("/") ? [model, model.slice(model.indexOf("/") + 1)] : [model];
-  return { tenant, project, key, endUser, models: model === "" ? [] : bare, route };
+  return { tenant, project, owner, key, endUser, models: model === "" ? [] : bare, route };
 }
 
 function writeUsage({ rule, subject, subjectId, field, limit, remaining, resetMs }: LimitLevel): LimitUsage {
