@@ -16,7 +16,7 @@ export function banner({ version, app, reflection, discovery, workers = 1 }: Ban
   const title = (text: string) => paint("bold", text, terminal);
   const ports = [
     ["  data ", app.dataUrl, paint("dim", "gRPC, gRPC-Web, Connect; OpenAI, Anthropic and Google over HTTP", terminal)],
-    ["  admin", app.adminUrl, paint("dim", "keys, tenants, audit; health, readiness", terminal)],
+    ["  admin", app.adminUrl, paint("dim", "admin RPCs: keys, limits, usage, log; /metrics, /readyz", terminal)],
   ];
   const providers = app.providers.map(({ name, note, models }) => [`  ${name}`, models === 1 ? "1 model" : `${models} models`, note]);
   const lines = [
