@@ -6,6 +6,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { type FunctionResponse, GoogleGenAI, type Part } from "@google/genai";
 import { jsonSchema, type LanguageModel, type ModelMessage, stepCountIs, streamText, tool } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Gateway, startGateway } from "../story/gateway.ts";
@@ -78,6 +79,26 @@ describe.each([chat, responses, anthropic, gemini, rpc])("$name", (dialect: Dial
       const { signatures = [] } = lastReceived(upstream, gateway.sim);
       expect(signatures.length, "the reasoning of this turn goes back with its signature").toBeGreaterThan(0);
     }
+  });
+});
+
+describe("@google/genai, whose chats keep every chunk of a stream as a message of its own", () => {
+  test.each(upstreams)("parallel calls are answered on $name", async (upstream: Upstream) => {
+    const calls = Object.keys(skies).map((place) => ({ tool_call: { name: weather.name, arguments: { place } } }));
+    const turns = [
+      { steps: [{ reasoning: "Both." }, { text: "Let me see." }, { parallel: calls }] },
+      { steps: [{ text: "Snow and fog." }] },
+    ];
+    const chat = new GoogleGenAI({ apiKey: "none", httpOptions: { baseUrl: gateway.url } }).chats.create({
+      model: `${providerOf(upstream, "gemini")}/sim-script`,
+      config: { tools: [{ functionDeclarations: [{ name: weather.name, parametersJsonSchema: weather.schema }] }] },
+    });
+    const results: Part[] = [];
+    for await (const { functionCalls = [] } of await chat.sendMessageStream({ message: JSON.stringify({ sim_script: { turns } }) }))
+      for (const { id, name, args } of functionCalls)
+        results.push({ functionResponse: { id, name, response: { output: skies[String(args?.place)] } } as FunctionResponse });
+    expect(results).toHaveLength(2);
+    expect((await chat.sendMessage({ message: results })).text).toBe("Snow and fog.");
   });
 });
 

@@ -1,6 +1,6 @@
 /** Messages in the roles and groups that Chat wants: one `tool` message per result, media only from users. */
-
 import { type Message, type Part, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { endOfCalls } from "../../core/call-run.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
@@ -42,15 +42,25 @@ class MessageWriter {
   }
 
   write(messages: readonly Message[]): Writable[] {
-    messages.forEach((message, index) => {
-      this.#message(message, `messages[${index}]`);
-    });
+    for (let index = 0; index < messages.length; index++) {
+      const end = endOfCalls(messages, index);
+      const run = messages.slice(index, end + 1);
+      this.#message(run, index);
+      // What else stands in the messages of a run stands in the one that is written of them.
+      const written = this.#written.at(-1) as WritableObject;
+      for (const [at, message] of run.entries()) if (at > 0) this.#complete(written, message, `messages[${index + at}]`);
+      index = end;
+    }
     this.#writeMoved();
     return this.#written;
   }
 
-  #message(message: Message, path: string): void {
-    const parts = message.parts.map((part, index) => ({ part, path: `${path}.parts[${index}]` }));
+  /** One message, or several of the assistant that are written as one. `index` is that of the first. */
+  #message(run: readonly Message[], index: number): void {
+    const [message] = run;
+    if (message === undefined) return;
+    const path = `messages[${index}]`;
+    const parts = run.flatMap(({ parts }, at) => parts.map((part, place) => ({ part, path: `messages[${index + at}].parts[${place}]` })));
     switch (message.role) {
       case Role.SYSTEM:
       case Role.DEVELOPER:

@@ -10,6 +10,7 @@ import {
   ToolCallSchema,
   ToolCallType,
 } from "../../../gen/xai/api/v1/chat_pb.ts";
+import { endOfCalls } from "../../core/call-run.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { reportForeignExtras } from "../../core/extras.ts";
 import { writeJson } from "../../core/json.ts";
@@ -37,7 +38,12 @@ class MessageWriter {
   }
 
   write(messages: readonly CoreMessage[]): Message[] {
-    for (const [index, message] of messages.entries()) this.#message(message, `messages[${index}]`);
+    for (let index = 0; index < messages.length; index++) {
+      const end = endOfCalls(messages, index);
+      if (end === index) this.#message(messages[index] as CoreMessage, `messages[${index}]`);
+      else this.#assistantRun(messages.slice(index, end + 1), index);
+      index = end;
+    }
     this.#writeMoved();
     this.#speakAsUser(messages);
     // Every message must have content, be it empty.
@@ -47,9 +53,7 @@ class MessageWriter {
 
   #message(message: CoreMessage, path: string): void {
     const { report } = this.#context;
-    const parts = message.parts.map((part, index) => ({ part, path: `${path}.parts[${index}]` }));
-    if (message.name !== "" && message.role !== Role.USER) report.dropped(`${path}.name`, "only users have names here");
-    reportForeignExtras(message.extrasJson, formatName, path, report);
+    const parts = this.#placed(message, path);
     if (message.role === Role.ASSISTANT) {
       this.#writeMoved();
       this.#assistant(parts);
@@ -64,6 +68,20 @@ class MessageWriter {
     } else if (others.length > 0 || results.length === 0) {
       this.#others(message, others);
     }
+  }
+
+  /** Messages of the assistant that are written as one. */
+  #assistantRun(messages: readonly CoreMessage[], first: number): void {
+    this.#writeMoved();
+    this.#assistant(messages.flatMap((message, at) => this.#placed(message, `messages[${first + at}]`)));
+  }
+
+  /** Its parts with their places; what else it says has no place here. */
+  #placed({ parts, name, role, extrasJson }: CoreMessage, path: string): Placed[] {
+    const { report } = this.#context;
+    if (name !== "" && role !== Role.USER) report.dropped(`${path}.name`, "only users have names here");
+    reportForeignExtras(extrasJson, formatName, path, report);
+    return parts.map((part, index) => ({ part, path: `${path}.parts[${index}]` }));
   }
 
   #others({ role, name }: CoreMessage, parts: readonly Placed[]): void {

@@ -245,6 +245,31 @@ describe("regrouping", () => {
     expect(notes).toEqual(["emulated messages[2].parts[0].tool_result.content[1]", "emulated messages[2].parts[1].tool_result.is_error"]);
   });
 
+  test("case 28: calls of one turn that stand in several messages are one message, as their results follow it", () => {
+    const { body, notes } = write({
+      messages: [
+        user(),
+        { role: Role.ASSISTANT, parts: [text("First.")] },
+        { role: Role.ASSISTANT, parts: [text("Let me see."), call("a")] },
+        { role: Role.ASSISTANT, parts: [call("b")], extrasJson: { "openai-chat": '{"x":1}' } },
+        { role: Role.USER, parts: [result("a"), result("b")] },
+      ],
+    });
+    expect(body.messages).toEqual([
+      { role: "user", content: "Hi JSON" },
+      { role: "assistant", content: "First." },
+      {
+        role: "assistant",
+        content: "Let me see.",
+        tool_calls: [expect.objectContaining({ id: "a" }), expect.objectContaining({ id: "b" })],
+        x: 1,
+      },
+      { role: "tool", tool_call_id: "a", content: "ok" },
+      { role: "tool", tool_call_id: "b", content: "ok" },
+    ]);
+    expect(notes).toEqual([]);
+  });
+
   test("a result that is JSON, media of an assistant, and a moved picture at the end", () => {
     const { body } = write({
       messages: [

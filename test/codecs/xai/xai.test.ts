@@ -101,6 +101,32 @@ describe("requests", () => {
     expect(notes).toEqual(["E messages[2].parts[0].tool_result.content[0]", "E messages[2].parts[0].tool_result.is_error"]);
   });
 
+  test("case 28: calls of one turn that stand in several messages are one message, as their results follow it", () => {
+    const call = (id: string) => ({ part: { case: "toolCall" as const, value: { id, name: "f", argumentsJson: "{}" } } });
+    const { json, notes } = write({
+      messages: [
+        user("go"),
+        { role: Role.ASSISTANT, parts: [call("a")] },
+        { role: Role.ASSISTANT, parts: [call("b")], name: "bot" },
+        {
+          role: Role.USER,
+          parts: ["a", "b"].map((toolCallId) => ({ part: { case: "toolResult" as const, value: { toolCallId, resultJson: "{}" } } })),
+        },
+      ],
+    });
+    const roles = (json.messages as readonly { role: string; toolCalls?: readonly { id: string }[] }[]).map(({ role, toolCalls = [] }) => [
+      role,
+      toolCalls.map(({ id }) => id).join(),
+    ]);
+    expect(roles).toEqual([
+      ["ROLE_USER", ""],
+      ["ROLE_ASSISTANT", "a,b"],
+      ["ROLE_TOOL", ""],
+      ["ROLE_TOOL", ""],
+    ]);
+    expect(notes).toEqual(["D messages[2].name"]);
+  });
+
   test("reasoning that another provider signed is left out with its text", () => {
     const thought = (provider: string, format: string) => ({
       role: Role.ASSISTANT,
