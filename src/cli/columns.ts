@@ -13,10 +13,14 @@ export interface Column {
 const maxWidth = 100;
 const gap = "  ";
 
-/** Makes lines of rows, as wide as `rows` need. Rows that come later may be wider than their column. */
-export function layOut(columns: readonly Column[], rows: readonly (readonly string[])[]): (row: readonly string[]) => string {
+/** Makes lines of rows, as wide as `rows` need, `most` characters at most. Rows that come later may be wider than their column. */
+export function layOut(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  most = maxWidth,
+): (row: readonly string[]) => string {
   const widths = columns.map(({ title, width = 0 }, index) => Math.max(title.length, width, ...rows.map((row) => row[index]?.length ?? 0)));
-  const excess = () => widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1)) - maxWidth;
+  const excess = () => widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1)) - most;
   while (excess() > 0) {
     const widest = widestCut(columns, widths);
     if (widest === undefined) break;
@@ -33,8 +37,8 @@ export function layOut(columns: readonly Column[], rows: readonly (readonly stri
       .trimEnd();
 }
 
-export function writeTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const line = layOut(columns, rows);
+export function writeTable(columns: readonly Column[], rows: readonly (readonly string[])[], most = maxWidth): string {
+  const line = layOut(columns, rows, most);
   return [columns.map(({ title }) => title), ...rows].map((row) => `${line(row)}\n`).join("");
 }
 

@@ -4,27 +4,18 @@
  * see every change within seconds.
  */
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { resolve } from "node:path";
-import type { KeyTools } from "../app/open-key-tools.ts";
-import { loadConfig } from "../config/load.ts";
-import type { Config } from "../config/schema.ts";
-import { GatewayError } from "../core/error.ts";
-import type { ApiKeyRecord } from "../core/key-store.ts";
-import { silentLog } from "../core/log.ts";
-import { defaultProject, defaultTenant, isRole, roles as knownRoles } from "../core/principal.ts";
+import { defaultProject, isRole, roles as knownRoles } from "../core/principal.ts";
 import { isScope, scopes as knownScopes } from "../core/scope.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import { type Arguments, type Command, type Option, UsageError } from "./command.ts";
-import { type Terminal, table } from "./terminal.ts";
+import { listKeys } from "./key-list.ts";
+import { rotatePepper, showPeppers } from "./key-pepper.ts";
+import { findOne, load, place, tenantOf, timeOf, where, withTools } from "./key-tools.ts";
+import type { Terminal } from "./terminal.ts";
 
-const where: Record<string, Option> = {
-  config: { value: "FILE", about: "a .yaml, .json or .toml file, or a directory of them (DRAGOMAN_CONFIG)" },
-  tenant: { value: "NAME", about: "the tenant; default by default" },
-};
-
-const place = `The store is the one of \`dragoman serve\` with the same configuration: DATABASE_URL, else a file in
-DRAGOMAN_DATA_DIR. Gateways that run see the change within five seconds.`;
+const whichKey = `ID is a key's id, its visible beginning (dgm_live_...), or the beginning of either or of the
+SHA-256 of an imported key, as long as only one key begins so.`;
 
 const create: Command = {
   name: "keys create",
@@ -42,9 +33,14 @@ const create: Command = {
     project: { value: "NAME", about: "the project; default by default" },
     app: { value: "NAME", about: "the app that it is bound to" },
     env: { value: "NAME", about: "stands in the key, as in test; live by default" },
+    once: { about: "for one call: it is revoked by its first use" },
     ...where,
   },
-  details: `${place}\nThe key alone goes to stdout, so that it can be piped into a secret store; the rest to stderr.`,
+  details: `${place}\nThe key alone goes to stdout, so that it can be piped into a secret store; the rest to stderr.
+
+Nobody can get in any more? This command needs no key, only the store:
+\`dragoman keys create --roles admin\`. For an envelope in a safe, to be opened in an emergency:
+\`dragoman keys create --roles admin --once --name break-glass\`.`,
   run: (input, terminal) =>
     withTools(input, terminal, async ({ administration, note }, config) => {
       const { options } = input;
@@ -59,14 +55,16 @@ const create: Command = {
         ipAllow: listOf(options.ips),
         app: options.app ?? "",
         cacheSalt: "",
-        expiresAt: readExpiry(options.expires),
+        expiresAt: readExpiry(options.expires, "keys create"),
       };
-      const environment = options.env ?? "live";
+      const once = input.switches.has("once");
+      if (once && options.env !== undefined) throw new UsageError("--once stands where --env would: leave one of them out", "keys create");
+      const environment = once ? "once" : (options.env ?? "live");
       if (!/^[a-z0-9]{1,16}$/.test(environment)) throw new UsageError("--env takes up to 16 lower-case letters and digits", "keys create");
       const { record, secret } = await administration.create(tenantOf(input), facts, undefined, environment);
       await note("keys.create", record.id);
       terminal.write(`${secret.reveal()}\n`);
-      terminal.writeError(`made the key ${record.id}; it is shown now and never again\n`);
+      terminal.writeError(`made the key ${record.id}${once ? " for one call" : ""}; it is shown now and never again\n`);
       if (!config.auth.enabled) {
         terminal.writeError(
           "auth is off in this configuration: set auth.enabled, or DRAGOMAN__AUTH__ENABLED=true, so that keys are asked for\n",
@@ -75,23 +73,31 @@ const create: Command = {
     }),
 };
 
-const list: Command = {
-  name: "keys list",
-  about: "list keys, without their secrets",
-  options: { json: { about: "as JSON, a key a line" }, all: { about: "revoked ones too" }, ...where },
-  details: place,
+const rotate: Command = {
+  name: "keys rotate",
+  about: "make a key in the place of another, which works on for a while",
+  positionals: "ID",
+  maxPositionals: 1,
+  options: {
+    overlap: { value: "SPAN", about: "how long the old one works on, as in 0h, 24h, 7d; 24h by default" },
+    expires: { value: "WHEN", about: "when the new one ends, as for keys create; by default when the old one was to" },
+    ...where,
+  },
+  details: `${whichKey}\nThe new key may do what the old one may. It alone goes to stdout.\n${place}`,
   run: (input, terminal) =>
-    withTools(input, terminal, async ({ stores }) => {
-      const found: ApiKeyRecord[] = [];
-      for (let cursor: string | undefined; ; ) {
-        const page = await stores.keys.list(tenantOf(input), { revoked: input.switches.has("all") }, { size: 1_000, cursor });
-        found.push(...page.items.filter(({ revokedAt }) => input.switches.has("all") || revokedAt === undefined));
-        cursor = page.next;
-        if (cursor === undefined) break;
-      }
-      if (input.switches.has("json")) for (const key of found) terminal.write(`${JSON.stringify(describe(key))}\n`);
-      else if (found.length === 0) terminal.write("there are no keys; make one with `dragoman keys create`\n");
-      else terminal.write(`${table([["ID", "NAME", "ROLES", "SCOPES", "STATE", "LAST USED"], ...found.map(rowOf)])}\n`);
+    withTools(input, terminal, async ({ stores, administration, note }) => {
+      const tenant = tenantOf(input);
+      const { id } = await findOne(stores.keys, tenant, idOf(input, "keys rotate"));
+      const { overlap, expires } = input.options;
+      const span = { overlapMs: readOverlap(overlap), expiresAt: readExpiry(expires, "keys rotate") };
+      const { record, secret, replaced } = await administration.rotate(tenant, id, span, undefined);
+      await note("keys.rotate", id, { replaced_by: record.id });
+      terminal.write(`${secret.reveal()}\n`);
+      const end =
+        replaced.expiresAt === undefined || replaced.expiresAt <= Date.now()
+          ? "no longer works"
+          : `works until ${timeOf(replaced.expiresAt)}`;
+      terminal.writeError(`made the key ${record.id}; it is shown now and never again. The old one, ${id}, ${end}\n`);
     }),
 };
 
@@ -101,17 +107,17 @@ const revoke: Command = {
   positionals: "ID",
   maxPositionals: 1,
   options: where,
-  details: `ID is a key's id, its visible beginning (dgm_live_...), or the beginning of either or of the SHA-256 of an imported key,
-as long as only one key begins so.\n${place}`,
+  details: `${whichKey}\n${place}`,
   run: (input, terminal) =>
     withTools(input, terminal, async ({ stores, administration, note }) => {
-      const [text] = input.positionals;
-      if (text === undefined) throw new UsageError("name the key: keys revoke ID", "keys revoke");
       const tenant = tenantOf(input);
-      const { id } = await findOne(stores.keys, tenant, text);
+      const { id, roles } = await findOne(stores.keys, tenant, idOf(input, "keys revoke"));
       await administration.revoke(tenant, id, undefined);
       await note("keys.revoke", id);
       terminal.write(`revoked the key ${id}\n`);
+      if (roles.includes("admin") && !(await administration.hasAdmin(tenant))) {
+        terminal.writeError("no key administers this tenant any more; `dragoman keys create --roles admin` makes one\n");
+      }
     }),
 };
 
@@ -158,84 +164,7 @@ scopes stay as they are.`,
   },
 };
 
-export const keyCommands: readonly Command[] = [create, list, revoke, importKeys, lock];
-
-interface Tools extends KeyTools {
-  /** Writes into the audit log what was done. */
-  note(action: string, id: string): Promise<void>;
-}
-
-async function withTools(input: Arguments, terminal: Terminal, run: (tools: Tools, config: Config) => Promise<void>): Promise<number> {
-  const config = await load(input, terminal);
-  const { openKeyTools } = await import("../app/open-key-tools.ts");
-  const tools = await openKeyTools(config, silentLog);
-  const tenant = tenantOf(input);
-  const note = async (action: string, id: string) => {
-    const entry = { at: Date.now(), actor: `cli:${userName()}`, action, subjectKind: "key", subjectId: id, outcome: "success" } as const;
-    await tools.stores.audit.append(tenant, { ...entry, detailsJson: "{}", requestId: "" });
-  };
-  try {
-    await run({ ...tools, note }, config);
-    return exitCodes.ok;
-  } catch (error) {
-    throw explain(error);
-  } finally {
-    await tools.close();
-  }
-}
-
-async function load({ options }: Arguments, { env, cwd }: Terminal): Promise<Config> {
-  const { knownNames } = await import("../app/known-names.ts");
-  return loadConfig({ file: options.config, env, cwd, known: knownNames(env) });
-}
-
-function explain(error: unknown): unknown {
-  if (!(error instanceof GatewayError) || error.reason === "internal") return error;
-  const away = error.reason === "store_unavailable" || error.reason === "timeout";
-  return new StartError(error.message, away ? exitCodes.unavailable : exitCodes.usage, error);
-}
-
-async function findOne(keys: Tools["stores"]["keys"], tenant: string, text: string): Promise<ApiKeyRecord> {
-  const begin = /^dgm_[a-z0-9]{1,16}_([a-z0-9]{1,12})/.exec(text)?.[1] ?? text;
-  const page = { size: 2 };
-  const byId = await keys.list(tenant, { idPrefix: begin }, page);
-  const exact = byId.items.find(({ id }) => id === begin);
-  const isHash = /^[0-9a-f]{8,64}$/i.test(begin);
-  const byHash = isHash ? await keys.list(tenant, { hashPrefix: begin.toLowerCase() }, page) : { items: [] };
-  const found = exact === undefined ? [...byId.items, ...byHash.items.filter(({ hashKind }) => hashKind === "sha256")] : [exact];
-  const [first, second] = new Map(found.map((key) => [key.id, key])).values();
-  if (first === undefined) throw new StartError("there is no such key; `dragoman keys list` shows what there is", exitCodes.usage);
-  if (second !== undefined) throw new StartError("more than one key begins so; write more of it", exitCodes.usage);
-  return first;
-}
-
-function rowOf(key: ApiKeyRecord): string[] {
-  const { id, name, roles, scopes, revokedAt, expiresAt, enabled, lastUsedAt } = key;
-  const over = expiresAt !== undefined && expiresAt <= Date.now();
-  const state = revokedAt !== undefined ? "revoked" : over ? "expired" : enabled ? "" : "disabled";
-  const until = expiresAt === undefined ? "active" : `until ${timeOf(expiresAt)}`;
-  return [
-    id,
-    name || "-",
-    roles.join(",") || "member",
-    scopes.join(",") || "-",
-    state || until,
-    lastUsedAt === undefined ? "never" : timeOf(lastUsedAt),
-  ];
-}
-
-function describe(key: ApiKeyRecord): object {
-  const { hash: _hash, hashKind: _kind, pepperId: _pepper, version: _version, ...shown } = key;
-  return shown;
-}
-
-function timeOf(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
-}
-
-function tenantOf({ options }: Arguments): string {
-  return options.tenant ?? defaultTenant;
-}
+export const keyCommands: readonly Command[] = [create, listKeys, rotate, revoke, importKeys, lock, showPeppers, rotatePepper];
 
 function listOf(text: string | undefined): string[] {
   return text === undefined
@@ -252,14 +181,35 @@ function known<Word extends string>(text: string, is: (text: string) => text is 
 }
 
 /** Milliseconds since 1970. */
-function readExpiry(text: string | undefined): number | undefined {
+function readExpiry(text: string | undefined, command: string): number | undefined {
   if (text === undefined) return undefined;
-  const span = /^(\d{1,5})([hdy])$/.exec(text);
-  const hours = { h: 1, d: 24, y: 24 * 365 }[span?.[2] ?? "h"] ?? 1;
-  const at = span === null ? Date.parse(text) : Date.now() + Number(span[1]) * hours * 3_600_000;
-  if (!Number.isFinite(at))
-    throw new UsageError(`--expires: "${text}" is no time; write 2027-01-31, 2027-01-31T12:00:00Z or 90d`, "keys create");
+  const span = readSpan(text);
+  const at = span === undefined ? Date.parse(text) : Date.now() + span;
+  if (!Number.isFinite(at)) throw new UsageError(`--expires: "${text}" is no time; write 2027-01-31, 2027-01-31T12:00:00Z or 90d`, command);
   return at;
+}
+
+const maxOverlapMs = 90 * 24 * 3_600_000;
+
+/** Milliseconds. */
+function readOverlap(text = "24h"): number {
+  const span = readSpan(text);
+  if (span !== undefined && span <= maxOverlapMs) return span;
+  throw new UsageError(`--overlap: "${text}" is no span; write 0h, 24h or 7d, at most 90d`, "keys rotate");
+}
+
+/** Milliseconds of 12h, 90d, 1y. */
+function readSpan(text: string): number | undefined {
+  const [, count, unit] = /^(\d{1,5})([hdy])$/.exec(text) ?? [];
+  if (count === undefined) return undefined;
+  const hours = unit === "y" ? 24 * 365 : unit === "d" ? 24 : 1;
+  return Number(count) * hours * 3_600_000;
+}
+
+function idOf({ positionals }: Arguments, command: string): string {
+  const [text] = positionals;
+  if (text === undefined) throw new UsageError(`name the key: ${command} ID`, command);
+  return text;
 }
 
 function fileOf({ positionals }: Arguments, { cwd }: Terminal, command: string): string {
@@ -290,12 +240,4 @@ function replaceFile(path: string, text: string): void {
 
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return "unknown";
-  }
 }

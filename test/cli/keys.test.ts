@@ -60,6 +60,60 @@ test.each([
   expect(error).toContain(expected);
 });
 
+test("the list fits 80 characters, whatever keys are called; --json has everything", async () => {
+  const name = "the nightly pipeline of the shop in the north, with a name that goes on";
+  const scopes = "chat,embed,models,images,audio,moderation,rerank";
+  await keys("create", "--name", name, "--scopes", scopes, "--roles", "operator,auditor", "--expires", "2099-12-31", "--project", "north");
+  const lines = (await keys("list")).out.trimEnd().split("\n");
+  expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80);
+  expect(lines.some((line) => /the n[a-z ]*\.\.\./.test(line))).toBe(true);
+  expect(lines.some((line) => line.includes("until 2099-12-31"))).toBe(true);
+  expect(JSON.parse((await keys("list", "--json", "--project", "north")).out)).toMatchObject({ name, scopes: scopes.split(",") });
+});
+
+test("a key is rotated: the old one works on for the overlap, and says until when", async () => {
+  const old = (await keys("create", "--name", "to-rotate")).out.split("_")[2] ?? "";
+  const rotated = await keys("rotate", old, "--overlap", "7d");
+  expect(rotated).toMatchObject({ code: 0 });
+  expect(rotated.out).toMatch(keyPattern);
+  expect(rotated.error).toMatch(new RegExp(`${old}, works until \\d{4}-`));
+  const fresh = rotated.out.split("_")[2] ?? "";
+  const records = (await keys("list", "--json")).out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(records.find(({ id }) => id === fresh)).toMatchObject({ rotatedFrom: old, name: "to-rotate" });
+  expect((await keys("rotate", fresh, "--overlap", "0h")).error).toContain("no longer works");
+  for (const overlap of ["soon", "91d", "-1h"])
+    expect(await keys("rotate", old, "--overlap", overlap)).toMatchObject({ code: 64, out: "" });
+});
+
+test("a key for one call says so, and takes no environment", async () => {
+  const made = await keys("create", "--once", "--roles", "admin", "--name", "break-glass");
+  expect(made.out).toMatch(/^dgm_once_/);
+  expect(made.error).toContain("for one call");
+  expect(await keys("create", "--once", "--env", "test")).toMatchObject({ code: 64, out: "" });
+});
+
+test("who ends the last key of an admin is told how to make another", async () => {
+  const id = (await keys("create", "--roles", "admin", "--tenant", "north")).out.split("_")[2] ?? "";
+  const second = (await keys("create", "--roles", "admin", "--tenant", "north")).out.split("_")[2] ?? "";
+  expect((await keys("revoke", id, "--tenant", "north")).error).toBe("");
+  expect((await keys("revoke", second, "--tenant", "north")).error).toContain("keys create --roles admin");
+});
+
+test("the pepper is changed; keys of the old one are counted until they are used", async () => {
+  await keys("create", "--name", "before");
+  const [, before = ""] = /^(\w{8})\s+current/m.exec((await keys("pepper")).out) ?? [];
+  expect((await keys("rotate-pepper")).out).toContain(`keys of ${before} are hashed anew`);
+  await keys("create", "--name", "after");
+  const shown = await keys("pepper");
+  expect(shown.out).toMatch(/^\w{8}\s+current\s+1$/m);
+  expect(shown.out).toMatch(new RegExp(`^${before}\\s+previous\\s+[1-9]`, "m"));
+  expect(shown.error).toContain("not hashed with the current pepper");
+  expect(readFileSync(join(directory.path, "data/pepper.previous"), "utf8")).not.toContain(before);
+});
+
 test("keys of another gateway are imported once; nothing but their hash is kept", async () => {
   const token = `nk-${"0123456789abcdef".repeat(3)}`;
   const nenya = { client_token: "the-clients-token-0123456789", api_keys: { team: { token, roles: ["user"], allowed_agents: ["smart"] } } };
