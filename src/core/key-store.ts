@@ -1,5 +1,4 @@
 /** API keys: never the secret, only a hash of it (reliability.md 2.2, surfaces.md 2.2). */
-
 import type { Page, PageRequest } from "./page.ts";
 import type { Role } from "./principal.ts";
 import type { Scope } from "./scope.ts";

@@ -2,7 +2,6 @@
  * A block that is not modelled, as it grows: server tool calls and their results, and whatever comes later. The API's
  * deltas follow one pattern, which holds for kinds that are not known too: text is appended to the member of its name.
  */
-
 import {
   isJsonObject,
   type JsonObject,

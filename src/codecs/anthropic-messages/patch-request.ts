@@ -2,7 +2,6 @@
  * The client's own messages request, patched for a provider that speaks the same (design.md 4, rule 10). Only what the
  * provider takes exactly as the client wrote it; in doubt, writeRequest knows better.
  */
-
 import { type GenerateRequest, type Message, type Part, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
@@ -11,10 +10,10 @@ import { sniffMediaType } from "../../core/media-type.ts";
 import { isSignedBy } from "../../core/signature.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
+import { isBlank } from "../../core/written-parts.ts";
 import { legalId, legalToolName } from "./legal-names.ts";
 import type { AnthropicMessagesQuirks } from "./quirks.ts";
 import { formatName, imageTypes, maxCacheMarkers, minThinkingBudget, signatureFamily } from "./wire.ts";
-import { isBlank } from "./write-parts.ts";
 
 /** Undefined where the provider needs another body than the client wrote, or might: writeRequest knows then. */
 export function patchRequest(

@@ -3,7 +3,6 @@
  * error status, as a reply that claims success, or as the event `error` inside a stream.
  * https://platform.claude.com/docs/en/api/errors
  */
-
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, type JsonValue, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";

@@ -5,7 +5,6 @@
  * The order on the wire is message_start, then per block content_block_start, _delta, _stop, then message_delta with
  * stop reason and usage, then message_stop, which is the end mark. `ping` may stand anywhere.
  */
-
 import { CallState } from "../../core/call-state.ts";
 import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";

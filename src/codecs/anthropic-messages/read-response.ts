@@ -1,5 +1,4 @@
 /** Reads a whole message into the events that it would have streamed: the same builder, fed at once. */
-
 import { CallState } from "../../core/call-state.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";

@@ -1,5 +1,4 @@
 /** Answers of the Messages API for its own clients, record by record as they came (design.md 4, rule 10). */
-
 import { CallState } from "../../core/call-state.ts";
 import type { AnswerRelay, RelayCodec } from "../../core/dialect.ts";
 import { patchRequest } from "./patch-request.ts";

@@ -1,5 +1,4 @@
 /** What the parts of a request's writer share. */
-
 import type { CallState } from "../../core/call-state.ts";
 import type { Target } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";

@@ -2,7 +2,6 @@
  * Events to the named records of a message stream (contract.md 4). Blocks of the core may overlap, those of the wire may not:
  * the earliest open one streams, the others wait until it ends. Neighbours of one batch share a record.
  */
-
 import {
   type BlockDelta,
   type BlockEnded,

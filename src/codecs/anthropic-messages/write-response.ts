@@ -1,5 +1,4 @@
 /** A folded answer as a message. */
-
 import { type CompleteResponse, type Part, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import type { AnswerFacts, DialectRequest } from "../../core/dialect.ts";

@@ -1,5 +1,4 @@
 /** Sampling and length, as far as the API has them. */
-
 import type { Sampling } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { WritableObject } from "../../core/json.ts";
 import { dropAbsent, dropRandomness, type SamplingName, visibleStops } from "../../core/sampling.ts";

@@ -1,5 +1,4 @@
 /** Tool definitions and the choice among them. */
-
 import {
   type CustomTool,
   type FunctionTool,

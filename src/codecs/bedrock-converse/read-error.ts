@@ -3,7 +3,6 @@
  * an error status, as a reply that claims success, or as a frame that is marked as an exception.
  * https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html
  */
-
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError, Reason } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, jsonText, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";

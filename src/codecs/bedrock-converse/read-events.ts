@@ -5,7 +5,6 @@
  * The order on the wire is messageStart, then per block contentBlockStart (calls only), contentBlockDelta,
  * contentBlockStop, then messageStop, which is the end mark, then metadata with usage, then the end of the stream.
  */
-
 import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";

@@ -1,5 +1,4 @@
 /** Reads a whole answer into the events that it would have streamed: the same builder, fed at once. */
-
 import { GatewayError } from "../../core/error.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, JsonError, type JsonObject, type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";

@@ -1,7 +1,6 @@
 /** Parts of messages as content blocks: objects with one member, which names their kind. */
-
-import type { Message, Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { type ReasoningPart, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { Part, Signature, ToolCall, ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type ReasoningPart, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
 import { writeExtras } from "../../core/extras.ts";
@@ -16,33 +15,15 @@ import {
   type WritableObject,
 } from "../../core/json.ts";
 import { objectArguments } from "../../core/tool-arguments.ts";
+import { isBlank, type PartForms, readSignedThought, type WrittenPart } from "../../core/written-parts.ts";
 import { writeCitation } from "./citations.ts";
 import { legalName } from "./legal-names.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeAudio, writeDocument, writeImage, writeVideo } from "./write-media.ts";
 
-/** One part, written. */
-export interface WrittenPart {
-  readonly path: string;
-  readonly block: WritableObject;
-  /** The call's id as the client wrote it, where the block is a call. */
-  readonly callId?: string;
-  /** The same of the call that a result answers. */
-  readonly resultId?: string;
-  /** Blocks that are taken only after all results. */
-  readonly after?: readonly WritableObject[];
-  /** What only a user may send. */
-  readonly isMedia?: boolean;
-}
-
-/** Whether text says nothing: blocks of it are refused. */
-export function isBlank(text: string): boolean {
-  return text.trim() === "";
-}
-
-/** The parts of one message, without those that are left out. `context.points` learns of their cache markers. */
-export class PartWriter {
+/** Parts of one conversation, in their order. `context.points` learns of their cache markers. */
+export class PartWriter implements PartForms {
   readonly #context: WriteContext;
   /** The last block that a cache point may follow: a marker on what is left out moves back to it. */
   #last: WritableObject | undefined;
@@ -51,51 +32,20 @@ export class PartWriter {
     this.#context = context;
   }
 
-  write(message: Message, path: string): WrittenPart[] {
-    const { report } = this.#context;
-    if (message.name !== "") report.dropped(`${path}.name`, "participants have no names");
-    return message.parts.flatMap((part, index) => {
-      const partPath = `${path}.parts[${index}]`;
-      const written = this.#isMisplaced(part, message.role, partPath) ? undefined : this.#writePart(part, partPath);
-      this.#mark(part, partPath, written?.block);
-      return written === undefined ? [] : [written];
-    });
-  }
-
-  /** A message of instructions: text alone. */
-  writeInstructions(message: Message, path: string): WritableObject[] {
-    const { report } = this.#context;
-    if (message.name !== "") report.dropped(`${path}.name`, "participants have no names");
-    return message.parts.flatMap((part, index) => {
-      const partPath = `${path}.parts[${index}]`;
-      const block = this.#writeInstruction(part, partPath);
-      this.#mark(part, partPath, block);
-      return block === undefined ? [] : [block];
-    });
-  }
-
-  #writeInstruction(part: Part, path: string): WritableObject | undefined {
+  /** Instructions are text, or blocks of this format. */
+  writeInstruction(part: Part, path: string): WritableObject | undefined {
     if (part.part.case === "opaque") return this.#writeOpaque(part, path);
     if (part.part.case === "text") return this.#writeText(part.part.value, part, path);
     this.#context.report.refused(path, "instructions are text");
     return undefined;
   }
 
-  /** Assistants call and think, the others answer. */
-  #isMisplaced({ part }: Part, role: Role, path: string): boolean {
-    const isAssistant = role === Role.ASSISTANT;
-    const belongs = part.case === "toolCall" || part.case === "reasoning" ? isAssistant : part.case !== "toolResult" || !isAssistant;
-    if (!belongs)
-      this.#context.report.refused(path, `stands in ${isAssistant ? "an assistant" : "a user"} message, where it has no meaning`);
-    return !belongs;
-  }
-
-  #mark(part: Part, path: string, block: WritableObject | undefined): void {
+  markCache(part: Part, path: string, block: WritableObject | undefined): void {
     if (block !== undefined && part.part.case !== "reasoning") this.#last = block;
     this.#context.points.mark(this.#last, part.cache ?? innerMarker(part), `${path}.cache`);
   }
 
-  #writePart(part: Part, path: string): WrittenPart | undefined {
+  writePart(part: Part, path: string): WrittenPart | undefined {
     const { report } = this.#context;
     const { part: content, signature } = part;
     if (signature !== undefined && content.case !== "reasoning") report.dropped(`${path}.signature`, "only reasoning is signed");
@@ -150,25 +100,12 @@ export class PartWriter {
     return this.#extend(block, part, path);
   }
 
-  /** contract.md 1, rule 4: only what this provider signed goes back, unchanged; nothing of it as plain text. */
-  #writeReasoning(
-    { text, summaries, redacted }: ReasoningPart,
-    signature: Signature | undefined,
-    path: string,
-  ): WritableObject | undefined {
+  #writeReasoning(reasoning: ReasoningPart, signature: Signature | undefined, path: string): WritableObject | undefined {
     const { target, report, quirks } = this.#context;
-    if (signature === undefined || signature.value === "") {
-      report.dropped(path, "reasoning without a signature");
-      return undefined;
-    }
-    const { value, format, provider } = signature;
-    if (format !== quirks.signatureFamily || (provider !== "" && provider !== target.provider)) {
-      report.dropped(path, "reasoning that another provider signed");
-      return undefined;
-    }
-    // Clients of Responses get the text as a summary, and send it back as one.
-    const thinking = text || summaries.join("\n\n");
-    return { reasoningContent: redacted ? { redactedContent: value } : { reasoningText: { text: thinking, signature: value } } };
+    const thought = readSignedThought(reasoning, signature, path, { family: quirks.signatureFamily, provider: target.provider, report });
+    if (thought === undefined) return undefined;
+    const { thinking, value } = thought;
+    return { reasoningContent: reasoning.redacted ? { redactedContent: value } : { reasoningText: { text: thinking, signature: value } } };
   }
 
   #writeToolCall({ id, name, argumentsJson, inputText, kind }: ToolCall, path: string): WritableObject {
@@ -221,7 +158,7 @@ export class PartWriter {
       case "file":
       case "video":
       case "opaque":
-        return this.#writePart(part, path)?.block;
+        return this.writePart(part, path)?.block;
       default:
         this.#context.report.refused(path, "a result holds text, JSON, images, documents or videos");
         return undefined;

@@ -1,6 +1,7 @@
 /** A request in the words of the Converse API. What cannot be said goes into the report. */
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { WireMessage } from "../../core/alternate-turns.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { type WritableObject, writeJson } from "../../core/json.ts";
@@ -10,7 +11,7 @@ import { CachePoints } from "./cache-points.ts";
 import { ConverseCallState } from "./call-state.ts";
 import { DocumentNames } from "./document-names.ts";
 import type { BedrockConverseQuirks } from "./quirks.ts";
-import { regroupMessages, type WireMessage } from "./regroup-messages.ts";
+import { regroupMessages } from "./regroup-messages.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { planFormat } from "./write-output-format.ts";

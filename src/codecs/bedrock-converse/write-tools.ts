@@ -1,5 +1,4 @@
 /** Tool definitions and the choice among them. https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolConfiguration.html */
-
 import {
   type CustomTool,
   type FunctionTool,

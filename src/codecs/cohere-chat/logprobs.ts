@@ -2,7 +2,6 @@
  * Log probabilities: `{text, token_ids, logprobs}`, a piece of text with the tokens it was made of. A piece of several
  * tokens has no text for each of them, so it is one entry with the probability of all together.
  */
-
 import type { TokenLogprob } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { isJsonObject, type JsonValue } from "../../core/json.ts";
 import { textMember } from "../../core/members.ts";

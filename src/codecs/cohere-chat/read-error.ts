@@ -2,7 +2,6 @@
  * Failures as the API words them: `{message, id?}` with a status, or the end of a stream with `error`.
  * https://docs.cohere.com/v2/reference/errors
  */
-
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import type { JsonObject } from "../../core/json.ts";

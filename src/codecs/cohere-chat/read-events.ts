@@ -1,5 +1,4 @@
 /** Reads a stream: named events whose `type` says the same. The end mark is `message-end`. */
-
 import { CallState } from "../../core/call-state.ts";
 import type { EventReader } from "../../core/dialect.ts";
 import { GatewayError } from "../../core/error.ts";

@@ -3,24 +3,18 @@
  * from users. Roles need not alternate.
  */
 import { type Message, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type Exchange, groupExchanges, matchResults } from "../../core/exchanges.ts";
 import { writeExtras } from "../../core/extras.ts";
 import type { Writable, WritableObject } from "../../core/json.ts";
-import type { TranslationReport } from "../../core/translation.ts";
 import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
-import { plainContent, type WrittenParts, type WrittenResult, writeParts } from "./write-parts.ts";
+import { plainContent, type WrittenParts, writeParts } from "./write-parts.ts";
 
 interface Entry {
   readonly role: "system" | "user" | "assistant";
   readonly path: string;
   readonly message: Message;
   readonly parts: WrittenParts;
-}
-
-/** What an assistant said in a row, and all that comes before it speaks again. */
-interface Exchange {
-  readonly asked: Entry[];
-  readonly answered: Entry[];
 }
 
 /** Reports what is refused: a call without its result, a result without its call, an answer to be continued. */
@@ -33,7 +27,7 @@ export function writeMessages(messages: readonly Message[], context: WriteContex
     const role = message.role === Role.ASSISTANT ? "assistant" : isInstruction ? "system" : "user";
     return { role, path, message, parts: writeParts(message, path, context) };
   });
-  const written = groupExchanges(entries).flatMap((exchange) => writeExchange(exchange, context));
+  const written = groupExchanges(entries, ({ role }) => role === "assistant").flatMap((exchange) => writeExchange(exchange, context));
   const lastSystem = written.findLastIndex(({ role }) => role === "system");
   if (firstTurn === -1 && lastSystem !== -1) {
     report.emulated(`messages[${messages.length - 1}]`, "a user message, as one is needed");
@@ -50,29 +44,21 @@ function lastPath(entries: readonly Entry[]): string {
   return entries.findLast(({ role }) => role === "assistant")?.path ?? "messages";
 }
 
-function groupExchanges(entries: readonly Entry[]): Exchange[] {
-  const exchanges: Exchange[] = [{ asked: [], answered: [] }];
-  for (const entry of entries) {
-    const last = exchanges.at(-1);
-    if (last === undefined || (entry.role === "assistant" && last.answered.length > 0)) {
-      exchanges.push(entry.role === "assistant" ? { asked: [entry], answered: [] } : { asked: [], answered: [entry] });
-    } else if (entry.role === "assistant") last.asked.push(entry);
-    else last.answered.push(entry);
-  }
-  return exchanges;
-}
-
-function writeExchange({ asked, answered }: Exchange, context: WriteContext): WritableObject[] {
+function writeExchange({ asked, answered }: Exchange<Entry>, context: WriteContext): WritableObject[] {
   const { report } = context;
-  const calls = asked.some(({ parts }) => parts.calls.length > 0);
-  const results = matchResults(asked, answered, report);
+  const calls = asked.flatMap(({ parts }) => parts.calls);
+  const results = matchResults(
+    calls,
+    answered.flatMap(({ parts }) => parts.results),
+    report,
+  );
   const media: Writable[] = [...results.flatMap(({ after }) => [...after])];
   for (const { path, image } of asked.flatMap(({ parts }) => parts.moved)) {
     report.emulated(path, "moved to the next user message");
     media.push(image);
   }
   // Calls and their results must not stand apart, so what asked for them is one message.
-  const questions = calls ? [writeAssistant(asked, context)] : asked.map((entry) => writeAssistant([entry], context));
+  const questions = calls.length > 0 ? [writeAssistant(asked, context)] : asked.map((entry) => writeAssistant([entry], context));
   return [
     ...questions,
     ...results.map(({ message }) => message),
@@ -108,22 +94,4 @@ function writeTurn({ role, path, message, parts }: Entry, { report }: WriteConte
   const written: WritableObject = { role, content: plainContent(parts.content) };
   writeExtras(written, message.extrasJson, formatName, path, report);
   return written;
-}
-
-/** The results in the order of their calls. */
-function matchResults(asked: readonly Entry[], answered: readonly Entry[], report: TranslationReport): WrittenResult[] {
-  const calls = asked.flatMap(({ parts }) => parts.calls);
-  const ids = new Set<string>();
-  for (const { id, path } of calls) {
-    if (ids.has(id)) report.refused(path, "has the id of another call of this turn");
-    ids.add(id);
-  }
-  const results = new Map<string, WrittenResult>();
-  for (const result of answered.flatMap(({ parts }) => parts.results)) {
-    if (!ids.has(result.callId)) report.refused(result.path, "answers no call of the assistant message before it");
-    else if (results.has(result.callId)) report.refused(result.path, "is a second result of one call");
-    else results.set(result.callId, result);
-  }
-  for (const { id, path } of calls) if (!results.has(id)) report.refused(path, "is a call without a result after it");
-  return calls.flatMap(({ id }) => results.get(id) ?? []);
 }

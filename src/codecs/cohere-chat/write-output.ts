@@ -1,5 +1,4 @@
 /** The shape of the answer: by the API's JSON mode, by a tool that stands for it, or by an instruction. */
-
 import { Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { RawJson, type WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";

@@ -1,8 +1,8 @@
 /** Parts of messages in the API's words: content, plan and calls of an assistant, content and results of a user. */
-
 import { type Message, type Part, type ReasoningPart, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";
+import type { PlacedCall, PlacedResult } from "../../core/exchanges.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
@@ -12,15 +12,11 @@ import { formatName, planMark } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { isPicture, writeDocument, writeImage } from "./write-media.ts";
 
-export interface WrittenCall {
-  readonly id: string;
-  readonly path: string;
+export interface WrittenCall extends PlacedCall {
   readonly call: WritableObject;
 }
 
-export interface WrittenResult {
-  readonly callId: string;
-  readonly path: string;
+export interface WrittenResult extends PlacedResult {
   readonly message: WritableObject;
   /** Images, which only users may send. */
   readonly after: readonly Writable[];
@@ -98,7 +94,7 @@ function writePart(part: Part, path: string, facts: MessageFacts, written: Writt
       break;
     case "toolCall": {
       const call = extend(writeCall(content.value, path, context), part, path, context);
-      if (call !== undefined) written.calls.push({ id: content.value.id, path, call });
+      if (call !== undefined) written.calls.push({ callId: content.value.id, path, call });
       break;
     }
     case "toolResult":
@@ -213,7 +209,7 @@ function writeResult(result: ToolResult, part: Part, path: string, context: Writ
   }
   const message: WritableObject = { role: "tool", tool_call_id: result.toolCallId, content: plainContent(content) };
   writeExtras(message, part.extrasJson, formatName, path, report);
-  return { callId: result.toolCallId, path, message, after };
+  return { resultId: result.toolCallId, path, message, after };
 }
 
 function isText(block: Writable): block is { type: "text"; text: string } {

@@ -1,5 +1,4 @@
 /** Tool definitions and the choice among them. Schemas go out as the very text that came in. */
-
 import {
   type CustomTool,
   type FunctionTool,

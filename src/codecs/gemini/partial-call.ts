@@ -3,7 +3,6 @@
  * (RFC 9535, names and indexes only) and a value each, `willContinue` while more is to come. The pieces may fill any
  * place of the arguments, so their text is known only at the end.
  */
-
 import type { JsonObject, JsonValue } from "../../core/json.ts";
 import { objectsMember, textMember } from "../../core/members.ts";
 

@@ -2,7 +2,6 @@
  * Failures as Google words them: `{error: {code, message, status, details[]}}` (https://cloud.google.com/apis/design/errors),
  * as a reply with an error status, at times an array of one, or as a record inside a stream.
  */
-
 import type { ResponseHeaders } from "../../core/dialect.ts";
 import type { GatewayError } from "../../core/error.ts";
 import { isJsonObject, type JsonObject, type JsonValue, tryParseJson, upstreamJsonLimits } from "../../core/json.ts";

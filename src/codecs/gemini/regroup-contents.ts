@@ -3,6 +3,7 @@
  * the model's calls one user content with as many results, in the order of the calls.
  */
 import { type Message, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type Exchange, groupExchanges } from "../../core/exchanges.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import type { WritableObject } from "../../core/json.ts";
 import { bypassSignature, formatName } from "./wire.ts";
@@ -23,12 +24,6 @@ interface Entry {
   readonly parts: readonly WrittenPart[];
 }
 
-/** The model's turn and all that comes before its next one. */
-interface Exchange {
-  readonly asked: Entry[];
-  readonly answered: Entry[];
-}
-
 /** Reports what is refused: a call without its result, a result without its call, an answer to be continued. */
 export function regroupContents(messages: readonly Message[], context: WriteContext): Conversation {
   const { report } = context;
@@ -47,7 +42,7 @@ export function regroupContents(messages: readonly Message[], context: WriteCont
     const isModels = message.role === Role.ASSISTANT;
     return parts.length === 0 ? [] : [{ isModels, path, message, parts }];
   });
-  const exchanges = groupExchanges(entries);
+  const exchanges = groupExchanges(entries, ({ isModels }) => isModels);
   const firstSigned = bypassStart(exchanges, context);
   const contents = exchanges.flatMap((exchange, index) => writeExchange(exchange, index >= firstSigned, context));
   if (contents[0]?.role === "model") {
@@ -75,21 +70,8 @@ function writeLaterInstruction(message: Message, path: string, writer: PartWrite
   return parts.map((part) => ({ path, part }));
 }
 
-function groupExchanges(entries: readonly Entry[]): Exchange[] {
-  const exchanges: Exchange[] = [];
-  for (const entry of entries) {
-    const last = exchanges.at(-1);
-    if (entry.isModels) {
-      if (last === undefined || last.answered.length > 0) exchanges.push({ asked: [entry], answered: [] });
-      else last.asked.push(entry);
-    } else if (last === undefined) exchanges.push({ asked: [], answered: [entry] });
-    else last.answered.push(entry);
-  }
-  return exchanges;
-}
-
 /** Neighbours of one role become one content: parts appended, text not joined. */
-function writeExchange({ asked, answered }: Exchange, needsSignature: boolean, context: WriteContext): WritableObject[] {
+function writeExchange({ asked, answered }: Exchange<Entry>, needsSignature: boolean, context: WriteContext): WritableObject[] {
   const calls = asked.flatMap(({ parts }) => parts).filter(({ call }) => call !== undefined);
   if (needsSignature) signFirstCall(calls[0], context);
   const others = answered.flatMap(({ parts }) => parts).filter(({ result }) => result === undefined);
@@ -138,10 +120,10 @@ function matchResults(calls: readonly WrittenPart[], answered: readonly Entry[],
  * The first exchange of the current turn, which begins with what the user said last: only there models that sign their
  * calls insist on signatures. Infinity where none is needed.
  */
-function bypassStart(exchanges: readonly Exchange[], { quirks, target }: WriteContext): number {
+function bypassStart(exchanges: readonly Exchange<Entry>[], { quirks, target }: WriteContext): number {
   const { reasoning } = target.traits;
   if (quirks.signatureBypass === false || reasoning === "budget" || reasoning === "none") return Number.POSITIVE_INFINITY;
-  const isUsers = ({ answered }: Exchange) =>
+  const isUsers = ({ answered }: Exchange<Entry>) =>
     answered.length > 0 && answered.every(({ parts }) => parts.every(({ result }) => result === undefined));
   return exchanges.findLastIndex(isUsers) + 1;
 }
@@ -153,7 +135,7 @@ function signFirstCall(call: WrittenPart | undefined, { report }: WriteContext):
   call.part.thoughtSignature = bypassSignature;
 }
 
-function checkLastTurn(exchanges: readonly Exchange[], { target, report }: WriteContext): void {
+function checkLastTurn(exchanges: readonly Exchange<Entry>[], { target, report }: WriteContext): void {
   const last = exchanges.at(-1);
   if (last === undefined || last.answered.length > 0 || target.traits.prefill !== false) return;
   const path = last.asked.at(-1)?.path ?? "messages";

@@ -3,7 +3,6 @@
  * unread, some of them in the other base64 alphabet. So what another vendor signed travels as base64 of a small JSON
  * object with all that its format needs to get the reasoning back as it was; Gemini's own values travel as they are.
  */
-
 import { create } from "@bufbuild/protobuf";
 import { type Part, type Signature, SignatureSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { isJsonObject, tryParseJson } from "../../core/json.ts";

@@ -2,7 +2,6 @@
  * Names and words of the Gemini API (generateContent and its kin) that both directions share.
  * https://ai.google.dev/api/generate-content
  */
-
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { EmbedTask } from "../../../gen/dragoman/v1/embed_pb.ts";
 import { FinishReason, HostedToolKind, MediaDetail, Modality, ReasoningEffort } from "../../../gen/dragoman/v1/generate_pb.ts";

@@ -1,5 +1,4 @@
 /** A part of an answer as the API writes it. */
-
 import type { Media, Part, ToolCall } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";

@@ -1,5 +1,4 @@
 /** Parts of messages as parts of contents. */
-
 import { type Message, type Part, Role, type Signature, type ToolCall, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { invalidField } from "../../core/error.ts";

@@ -1,5 +1,4 @@
 /** The tool calls of one choice: fragments by wire index become blocks, and what the writer emulated is undone. */
-
 import { BlockKind, type Signature, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { CallState } from "../../core/call-state.ts";
 import { unwrapInput } from "../../core/custom-tool.ts";

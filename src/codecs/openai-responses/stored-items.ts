@@ -1,5 +1,4 @@
 /** What the keeper of answers must know of Responses: input items with ids, and references to items of earlier answers. */
-
 import { isJsonObject, type JsonObject, type JsonValue, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { shortHash } from "../../core/legal-name.ts";
 import { inputItems } from "./read-items.ts";

@@ -1,5 +1,4 @@
 /** Messages as input items: one per message, call, result and reasoning, in their order. */
-
 import { type Message, type Part, Role, ToolKind, type ToolResult } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { reportForeignExtras, writeExtras } from "../../core/extras.ts";
 import { isJsonObject, parseJson, upstreamJsonLimits, type Writable, type WritableObject, writeJson } from "../../core/json.ts";

@@ -1,5 +1,4 @@
 /** Tools and the choice among them. Schemas go out as the very text that came in: its order is part of prompt caches. */
-
 import {
   type CustomTool,
   type FunctionTool,

@@ -1,5 +1,4 @@
 /** An answer as its chunks come, or whole: outputs become candidates, what they hold becomes blocks. */
-
 import { create } from "@bufbuild/protobuf";
 import {
   type Annotation,
