@@ -110,7 +110,7 @@ function framesOnly(codec: UpstreamCodec, bytes: Uint8Array): string {
 }
 
 describe.each(streams)("$name", ({ codec, bytes }) => {
-  test("gives the same events and the same bytes for every cut", () => {
+  test("case 17: gives the same events and the same bytes for every cut", () => {
     const whole = read(codec, [bytes]);
     expect(whole.text).toBe(bytes.toString());
     expect(whole.events).toBe(framesOnly(codec, bytes));

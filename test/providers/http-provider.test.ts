@@ -279,7 +279,7 @@ describe("embed", () => {
     json(response, lengths);
   };
 
-  test("splits, joins in order and adds the usage up", async () => {
+  test("case 40: splits, joins in order and adds the usage up", async () => {
     const { server, provider } = await start(measure);
     const response = await provider.embed?.(texts(17), target, startCall());
     expect(server.seen).toHaveLength(6);

@@ -66,7 +66,7 @@ describe("turns", () => {
     expect(notes).toContain("EMULATED messages[0]");
   });
 
-  test("empty and blank texts, and messages they empty, are left out without a note", () => {
+  test("case 30: empty and blank texts, and messages they empty, are left out without a note", () => {
     const { json, notes } = write({
       messages: [user("hi", "", " \n"), assistant("", call("c")), result("c", ""), assistant(" "), user("go"), assistant(), user("on")],
     });
@@ -83,7 +83,7 @@ describe("turns", () => {
     expect(write({ messages: [user(" ")] }).refused).toEqual(["messages"]);
   });
 
-  test("an assistant's last message is refused, or continued where the model can", () => {
+  test("case 38: an assistant's last message is refused, or continued where the model can", () => {
     const messages = [user("Name a god."), assistant("The god is ")];
     expect(write({ messages }).refused).toEqual(["messages[1]"]);
     const { json, refused, notes } = write({ messages }, { prefill: true });
@@ -109,7 +109,7 @@ describe("turns", () => {
 });
 
 describe("calls and results", () => {
-  test("results of one turn become one user message, first, in the order of the calls", () => {
+  test("case 28: results of one turn become one user message, first, in the order of the calls", () => {
     const { json } = write({
       messages: [user("both"), assistant("ok", call("a"), call("b")), user("wait"), result("b", "2"), result("a", "1"), user("now")],
     });
@@ -171,7 +171,7 @@ describe("calls and results", () => {
     ]);
   });
 
-  test("illegal ids become legal ones, the same every time and on both sides, without collisions", () => {
+  test("case 31: illegal ids become legal ones, the same every time and on both sides, without collisions", () => {
     const ids = ["functions.Bash:0", "functions.Bash_0", "functions:Bash.0", "ünï-✓", "ok-1_A"];
     const messages = [user("x"), assistant(...ids.map((id) => call(id))), ...ids.map((id) => result(id, "r"))];
     const { json } = write({ messages });
@@ -285,12 +285,12 @@ describe("opaque blocks", () => {
   const use = { type: "server_tool_use", id: "srv_1", name: "web_search", input: { query: "q" } };
   const found = { type: "web_search_tool_result", tool_use_id: "srv_1", content: [] };
 
-  test("of this format are replayed in order", () => {
+  test("case 37: of this format are replayed in order", () => {
     const { json } = write({ messages: [user("x"), assistant("a", opaque(use.type, use), opaque(found.type, found), "b"), user("y")] });
     expect(json.messages[1]?.content).toEqual([{ type: "text", text: "a" }, use, found, { type: "text", text: "b" }]);
   });
 
-  test("of another format are left out, with their pair", () => {
+  test("case 37: of another format are left out, with their pair", () => {
     const { json, notes } = write({
       messages: [user("x"), assistant(opaque("web_search_call", { id: "ws" }, "openai-responses"), "b"), user("y")],
     });

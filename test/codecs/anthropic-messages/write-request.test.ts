@@ -160,7 +160,7 @@ describe("sampling", () => {
     expect(notes).toEqual(["DROPPED sampling.temperature"]);
   });
 
-  test("stop texts of white space are left out", () => {
+  test("case 38: stop texts of white space are left out", () => {
     const { json, notes } = write({ sampling: { maxOutputTokens: 9, stop: ["\n", "END", " "] } });
     expect(json.stop_sequences).toEqual(["END"]);
     expect(notes).toEqual(["DROPPED sampling.stop[0]", "DROPPED sampling.stop[2]"]);
@@ -316,7 +316,7 @@ describe("tools", () => {
     expect(notes).toContain("EMULATED tool_choice.allowed_tools");
   });
 
-  test("a forced choice switches thinking off, or gives way where that cannot be", () => {
+  test("case 35: a forced choice switches thinking off, or gives way where that cannot be", () => {
     const init = {
       tools: [ping],
       toolChoice: { mode: ToolChoiceMode.REQUIRED, parallel: false },
@@ -446,7 +446,7 @@ describe("reasoning", () => {
     expect(problemsOf(written.json)).toEqual([]);
   });
 
-  test("a limit that was filled in makes room for the budget; a catalog's maximum does not", () => {
+  test("case 38: a limit that was filled in makes room for the budget; a catalog's maximum does not", () => {
     const raised = write({ reasoning: { budgetTokens: 8000 } }, { reasoning: "budget" });
     expect(raised.json).toMatchObject({ max_tokens: 12_096, thinking: { budget_tokens: 8000 } });
     const cut = write({ reasoning: { budgetTokens: 8000 } }, { reasoning: "budget", maxOutputTokens: 8000 });
@@ -486,7 +486,7 @@ describe("output format", () => {
     expect(notes).toEqual([filledIn]);
   });
 
-  test("what it does not take is described in words, once per schema, and refused in strict mode", () => {
+  test("case 33: what it does not take is described in words, once per schema, and refused in strict mode", () => {
     const rich = {
       type: "object",
       properties: {
@@ -594,7 +594,7 @@ describe("cache markers", () => {
     ]);
   });
 
-  test("the fifth: the last of tools and system stay, then the latest", () => {
+  test("case 36: the fifth: the last of tools and system stay, then the latest", () => {
     const written = write({
       tools: [
         { ...weather, cache },

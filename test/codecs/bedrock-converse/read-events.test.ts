@@ -218,7 +218,7 @@ describe("bytes that are no event stream", () => {
 });
 
 describe("a whole answer", () => {
-  test("with status 200 that is an error is one", () => {
+  test("case 15: with status 200 that is an error is one", () => {
     const bodies = [
       '{"message":"Too many requests, please wait before trying again.","__type":"com.amazon.coral#ThrottlingException"}',
       '{"Output":{"__type":"com.amazon.coral.availability#ThrottlingException"},"Version":"1.0"}',

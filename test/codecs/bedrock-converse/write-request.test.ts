@@ -93,7 +93,7 @@ describe("envelope", () => {
 });
 
 describe("messages", () => {
-  test("two tools' results are one user message, in the calls' order, before what else was said", () => {
+  test("case 28: two tools' results are one user message, in the calls' order, before what else was said", () => {
     const { json, refused } = write({
       messages: [user("q"), assistant(call("a"), call("b")), result("b", "2"), user("and?"), result("a", "1")],
       tools: [tool("f")],
@@ -116,7 +116,7 @@ describe("messages", () => {
     expect(write({ messages: [user("q"), result("a", "1")], tools: [tool("f")] }).refused).toEqual(["messages[1].parts[0]"]);
   });
 
-  test("blank texts go, and messages that they empty; an assistant does not begin", () => {
+  test("case 30: blank texts go, and messages that they empty; an assistant does not begin", () => {
     const { json } = write({
       messages: [user(" "), assistant("", call("a")), result("a", ""), assistant("\n"), user("go")],
       tools: [tool("f")],
@@ -128,7 +128,7 @@ describe("messages", () => {
     ]);
   });
 
-  test("ids become legal, the same on call and result, and do not collide", () => {
+  test("case 31: ids become legal, the same on call and result, and do not collide", () => {
     const ids = ["functions.Bash:0", "functions_Bash_0", "x".repeat(65)];
     const { json } = write({
       messages: [user("q"), assistant(...ids.map((id) => call(id))), ...ids.map((id) => result(id, "r"))],
@@ -208,7 +208,7 @@ describe("media", () => {
     ]);
   });
 
-  test("documents have legal names, each once, and a text beside them", () => {
+  test("case 39: documents have legal names, each once, and a text beside them", () => {
     const paper = (filename: string) => media("file", data(Buffer.from("x"), { mimeType: "text/plain", filename }));
     const { json, notes, refused } = write({
       messages: [user(paper("Jahresbericht 2024_v1.2.txt"), paper("a.pdf"), paper("a.txt"), paper("東京.txt"), paper(""))],
@@ -252,7 +252,7 @@ describe("media", () => {
 describe("tools", () => {
   const history = [user("q"), assistant(call("a", "shell.run")), result("a", "1"), user("so?")];
 
-  test("that the history calls are defined where none are", () => {
+  test("case 29: that the history calls are defined where none are", () => {
     const { json, notes } = write({ messages: history });
     expect(json.toolConfig?.tools).toHaveLength(1);
     expect(json.toolConfig).not.toHaveProperty("toolChoice");
@@ -260,7 +260,7 @@ describe("tools", () => {
     expect(notes).toEqual(["EMULATED tools"]);
   });
 
-  test("not to be called: left out, or where the history calls them an instruction", () => {
+  test("case 29: not to be called: left out, or where the history calls them an instruction", () => {
     const toolChoice = { mode: ToolChoiceMode.NONE };
     expect(write({ tools: [tool("f")], toolChoice }).json.toolConfig).toBeUndefined();
     for (const tools of [[], [tool("shell.run")]]) {

@@ -81,7 +81,7 @@ describe("roles", () => {
 });
 
 describe("calls and results", () => {
-  test("results come first in one content, in the calls' order, with their calls' names", () => {
+  test("case 28: results come first in one content, in the calls' order, with their calls' names", () => {
     const { json, refused } = write(
       {
         messages: [
@@ -215,7 +215,7 @@ describe("signatures", () => {
     expect(notes).toEqual([]);
   });
 
-  test("of another provider or family are dropped, and the reasoning with them", () => {
+  test("case 24: of another provider or family are dropped, and the reasoning with them", () => {
     const { json, notes } = write({
       messages: [
         user("hi"),

@@ -118,7 +118,7 @@ describe("sampling", () => {
 });
 
 describe("tools", () => {
-  test("functions stand in one tool, schemas as the client wrote them", () => {
+  test("case 32: functions stand in one tool, schemas as the client wrote them", () => {
     const spaced = ` {"type": "object", "properties": {"10": {"exclusiveMinimum": 5}, "2": {"$ref": "#/$defs/x"}}, "$defs": {"x": {}}} `;
     const { body, json, notes } = write(
       withTools(fn("f", spaced, { description: "does f", resultSchemaJson: '{"type":"object"}' }), fn("g")),
@@ -132,7 +132,7 @@ describe("tools", () => {
     expect(notes).toEqual([]);
   });
 
-  test("older services get the subset of OpenAPI", () => {
+  test("case 32: older services get the subset of OpenAPI", () => {
     const { json, notes } = write(withTools(fn("f", schema), fn("g", '{"type":"object","properties":{}}')), {}, { schemas: "openapi" });
     expect(declared(json)).toEqual([
       {

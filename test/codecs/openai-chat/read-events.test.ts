@@ -269,7 +269,7 @@ describe("event reader", () => {
     expect(error.details.upstream).toMatchObject({ provider: "acme", midStream: true, httpStatus: 0 });
   });
 
-  test("reasoning outside of completion_tokens, said by the table or by the total", () => {
+  test("case 21: reasoning outside of completion_tokens, said by the table or by the total", () => {
     const usage = { prompt_tokens: 10, completion_tokens: 5, completion_tokens_details: { reasoning_tokens: 7 } };
     const stream = (total: number | undefined) =>
       frames(delta({ content: "a" }, "stop", { usage: { ...usage, total_tokens: total } }), "[DONE]");

@@ -143,7 +143,7 @@ describe("relayAnswer", () => {
     expect(relayed([returns, finish("stop"), done])[0]).toContain('data: {"choices":[]}\n\n');
   });
 
-  test("usage that nobody asked for is taken out, wherever the server puts it", () => {
+  test("case 22: usage that nobody asked for is taken out, wherever the server puts it", () => {
     const got = relayed([chunk('{"index":0,"delta":{"content":"a"}}', ',"usage":null'), finish("stop", usage), chunk("", usage), done]);
     expect(got).toEqual([`${chunk('{"index":0,"delta":{"content":"a"}}')}\n\n`, `${finish("stop")}\n\n`, `${done}\n\n`]);
   });

@@ -63,7 +63,7 @@ describe("bytes of a stream", () => {
     );
   });
 
-  test("usage only where it was asked for: null on every frame, then a last frame without choices", () => {
+  test("case 22: usage only where it was asked for: null on every frame, then a last frame without choices", () => {
     const usage = usageEvent(create(UsageSchema, { inputTokens: 7, outputTokens: 3, cacheReadTokens: 0 }));
     expect(write([...textEvents("a"), usage])).not.toContain("usage");
     const text = write([...textEvents("a"), usage], { includeUsage: true });

@@ -345,7 +345,7 @@ describe("reasoning", () => {
     expect(foreign.notes).toEqual(["dropped messages[1].parts[0]"]);
   });
 
-  test("a server that requires it beside calls gets it", () => {
+  test("case 27: a server that requires it beside calls gets it", () => {
     const quirks = { reasoningField: "reasoning_content", reasoningRequired: true } as const;
     const { body, notes } = write(turn(), quirks);
     expect(body.messages).toMatchObject([{}, { reasoning_content: " " }, {}]);

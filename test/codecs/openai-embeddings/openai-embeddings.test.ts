@@ -75,7 +75,7 @@ describe("dialect", () => {
     );
   });
 
-  test("float and base64 answers, in input order", () => {
+  test("case 40: float and base64 answers, in input order", () => {
     const embeddings = [
       [0.5, -2],
       [1, 3],
@@ -111,7 +111,7 @@ describe("upstream request", () => {
     return { body: JSON.parse(body), path, report };
   };
 
-  test("asks for base64 where it is offered; token ids and unknown fields go through", () => {
+  test("case 40: asks for base64 where it is offered; token ids and unknown fields go through", () => {
     const request: MessageInitShape<typeof EmbedRequestSchema> = {
       inputs: [{ input: { case: "text", value: "a" } }, { input: { case: "tokens", value: { ids: [1, 2] } } as const }],
       dimensions: 8,
@@ -155,7 +155,7 @@ describe("upstream request", () => {
 });
 
 describe("upstream reply", () => {
-  test("base64 and floats alike, sorted by index", () => {
+  test("case 40: base64 and floats alike, sorted by index", () => {
     const response = codec.readResponse(
       reply(
         [

@@ -183,7 +183,7 @@ describe("requests", () => {
 });
 
 describe("answers", () => {
-  test("reasoning, text, whole calls and running totals with reasoning outside", () => {
+  test("case 21: reasoning, text, whole calls and running totals with reasoning outside", () => {
     const usage = (completionTokens: number) => ({
       promptTokens: 10,
       cachedPromptTextTokens: 4,
