@@ -6,6 +6,8 @@ import { scopes } from "../../core/scope.ts";
 import { tokenAlgorithms } from "../../core/token-algorithm.ts";
 import { baseUrl, duration, pathText, secretText, tenantName } from "../field.ts";
 
+const pepper = secretText.refine((secret) => secret.reveal().length >= 32, "is too short; use at least 32 characters");
+
 const role = z.enum(roles);
 
 const scope = z.enum(scopes);
@@ -31,10 +33,15 @@ export const auth = z
       .refine((secret) => secret.reveal().length >= minApiKeyLength, `is too short; use at least ${minApiKeyLength} characters`)
       .optional()
       .describe("One key with every scope; also DRAGOMAN_API_KEY"),
-    pepper: secretText
-      .refine((secret) => secret.reveal().length >= 32, "is too short; use at least 32 characters")
+    pepper: pepper
       .optional()
       .describe("Secret that stored keys are hashed with; the same on every replica. By default a file in data_dir, made once"),
+    previous_peppers: z
+      .array(pepper)
+      .default([])
+      .describe(
+        "Peppers that keys were hashed with before, or will be: such keys work, and are hashed with auth.pepper when they are used",
+      ),
     oidc_issuer: baseUrl.optional().describe("Whose tokens are taken, exactly as their iss claim says"),
     oidc_audience: textList.default([]).describe("What a token's aud claim must name: one of these"),
     oidc_jwks_url: baseUrl.optional().describe("Where the issuer's keys are; by default its discovery document says"),
