@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => gateway?.close());
 
-describe.each(["sim/echo", "chat/sim-echo", "claude/sim-echo", "gem/sim-echo"])("V1-1: %s", (model) => {
+describe.each(["sim/echo", "chat/sim-echo", "claude/sim-echo", "gem/sim-echo"])("V1-1, C3: %s", (model) => {
   test("a prompt, buffered and streamed", async () => {
     const whole = await client.completions.create({ model, prompt: "Grüezi, 世界", max_tokens: 50 });
     expect(whole).toMatchObject({ object: "text_completion", choices: [{ index: 0, text: "Grüezi, 世界", finish_reason: "stop" }] });
@@ -40,7 +40,7 @@ describe.each(["sim/echo", "chat/sim-echo", "claude/sim-echo", "gem/sim-echo"])(
   });
 });
 
-test("V1-1: messages are a chat completion", async () => {
+test("V1-1, C3: messages are a chat completion", async () => {
   const answer = await client.post("/completions", { body: { model: "sim/echo", messages: [{ role: "user", content: "hi" }] } });
   expect(answer).toMatchObject({ object: "chat.completion", choices: [{ message: { content: "hi" } }] });
 });

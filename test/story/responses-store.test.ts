@@ -30,7 +30,7 @@ function texts(...answers: string[]): string {
   return JSON.stringify({ sim_script: { turns: answers.map((text) => ({ steps: [{ text }] })) } });
 }
 
-describe.each(models)("%s", (model) => {
+describe.each(models)("N8: %s", (model) => {
   test("buffered and streamed agree, and what is retrieved is what was answered", async () => {
     const input = texts("Grüezi, 世界");
     const whole = await client.responses.create({ model, input });
