@@ -3,7 +3,8 @@ import { type Fault, faults } from "./faults.ts";
 import { instanceOf } from "./instance.ts";
 import { type Behaviour, behaviourOf } from "./model-name.ts";
 import type { Prompt } from "./prompt.ts";
-import { findScript, type Script, ScriptError, type ScriptStep, scriptOf, textScript } from "./script.ts";
+import { findScript } from "./read-script.ts";
+import { type Script, ScriptError, type ScriptStep, scriptOf, textScript } from "./script.ts";
 import { codePointsOf, firstCodePoints } from "./tokens.ts";
 
 /** Counts how often something was tried, forgetting the oldest. */

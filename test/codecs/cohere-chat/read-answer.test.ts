@@ -18,7 +18,7 @@ import type { GenerateEvent } from "../../../src/core/event.ts";
 import { Fold } from "../../../src/core/fold.ts";
 import { SseReader } from "../../../src/core/sse.ts";
 import { compose, countsOf, Meter } from "../../../src/sim/compose.ts";
-import { readScript } from "../../../src/sim/script.ts";
+import { readScript } from "../../../src/sim/read-script.ts";
 import { cohereWire } from "../../../src/sim/server/cohere/chat.ts";
 
 const fixtures = new URL("../../fixtures/cohere-chat/", import.meta.url);
