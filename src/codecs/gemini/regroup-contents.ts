@@ -11,8 +11,8 @@ import type { WriteContext } from "./write-context.ts";
 import { PartWriter, type WrittenPart } from "./write-parts.ts";
 
 export interface Conversation {
-  /** Parts of `systemInstruction`. */
-  readonly system: WritableObject[];
+  /** `systemInstruction`; undefined where there is none. */
+  readonly system: WritableObject | undefined;
   readonly contents: WritableObject[];
 }
 
@@ -33,7 +33,6 @@ export function regroupContents(messages: readonly Message[], context: WriteCont
   const leading = firstTurn === -1 ? messages.length : firstTurn;
   const instructions = messages.slice(0, leading).flatMap((message, index) => {
     const path = `messages[${index}]`;
-    reportForeignExtras(message.extrasJson, formatName, path, report);
     return writer.writeInstructions(message, path).map((part) => ({ path, part }));
   });
   const entries = messages.slice(leading).flatMap((message, index): Entry[] => {
@@ -59,7 +58,20 @@ export function regroupContents(messages: readonly Message[], context: WriteCont
       contents.push({ role: "user", parts: [last.part] });
     }
   }
-  return { system: instructions.map(({ part }) => part), contents };
+  return { system: writeSystem(instructions, messages.slice(0, leading), report), contents };
+}
+
+function writeSystem(
+  instructions: readonly { readonly part: WritableObject }[],
+  messages: readonly Message[],
+  report: WriteContext["report"],
+): WritableObject | undefined {
+  const system = instructions.length === 0 ? undefined : { parts: instructions.map(({ part }) => part) };
+  for (const [index, { extrasJson }] of messages.entries()) {
+    if (system === undefined) reportForeignExtras(extrasJson, formatName, `messages[${index}]`, report);
+    else writeExtras(system, extrasJson, formatName, `messages[${index}]`, report);
+  }
+  return system;
 }
 
 /** The API has no place for instructions between turns: they stay in place, as what a user says, marked for what it is. */

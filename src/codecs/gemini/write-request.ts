@@ -3,7 +3,7 @@ import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { GenerateRequest } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { writeExtras } from "../../core/extras.ts";
-import { type WritableObject, writeJson } from "../../core/json.ts";
+import { type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import type { Target } from "../../core/target.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { CallState } from "./call-state.ts";
@@ -28,6 +28,10 @@ export function writeRequest(request: GenerateRequest, target: Target, { stream 
   return { path, headers: {}, body: writeJson(body), report, state };
 }
 
+function withInstruction(system: WritableObject | undefined, text: string): WritableObject {
+  return { ...system, parts: [...((system?.parts ?? []) as readonly Writable[]), { text }] };
+}
+
 /** What generating and counting send alike. Throws invalid_request where a JSON-valued field is no JSON. */
 export function writeBody(request: GenerateRequest, target: Target, quirks: GeminiQuirks): WrittenBody {
   const report = new TranslationReport(formatName);
@@ -36,9 +40,9 @@ export function writeBody(request: GenerateRequest, target: Target, quirks: Gemi
   const { system, contents } = regroupContents(request.messages, context);
   const { tools, functions } = writeTools(request.tools, request.toolChoice, context);
   const { config, instruction } = writeGenerationConfig(request, context);
-  const systemParts = instruction === undefined ? system : [...system, { text: instruction }];
+  const systemInstruction = instruction === undefined ? system : withInstruction(system, instruction);
   const body: WritableObject = {
-    systemInstruction: systemParts.length === 0 ? undefined : { parts: systemParts },
+    systemInstruction,
     contents,
     tools: tools.length === 0 ? undefined : tools,
     toolConfig: writeToolChoice(request.toolChoice, functions, context),

@@ -6,8 +6,8 @@
 import { type Annotation, BlockKind, FinishReason, type TokenLogprob } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { type EventBuilder, finishedEvent, opaqueEvent } from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { readLogprobs } from "../../core/openai-logprobs.ts";
 import { codePoints, readAnnotation } from "./annotations.ts";
-import { readLogprobs } from "./logprobs.ts";
 import type { ToolCallFacts } from "./tool-call-reader.ts";
 import { ToolCallReader } from "./tool-call-reader.ts";
 import { finishReasons, format } from "./wire.ts";

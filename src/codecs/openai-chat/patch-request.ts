@@ -2,18 +2,20 @@
  * The client's own chat completion request, patched for a server that speaks the same (design.md 4, rule 10). Only what a
  * target takes exactly as the client wrote it; in doubt, writeRequest knows better.
  */
+
 import { type GenerateRequest, type Message, type Part, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { effortLevels } from "../../core/effort.ts";
 import { isJsonObject, type JsonObject, type JsonValue, type WritableObject, writeJson } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import { serviceTiers } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
+import { refuseUnpaired } from "../../core/tool-pairs.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { legalToolId, legalToolName } from "./legal-names.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
-import { refuseUnpaired } from "./tool-pairs.ts";
-import { format, path, serviceTiers } from "./wire.ts";
+import { format, path } from "./wire.ts";
 
 const defaults = { maxStops: 4, maxTemperature: 2, maxPenalty: 2 } as const;
 
@@ -28,7 +30,7 @@ export function patchRequest(
   if (!takesFields(body, target, quirks) || !takesFormat(body, request, target, quirks)) return undefined;
   if (!takesTools(body, quirks) || !isUsual(body) || !takesMessages(request, target, quirks)) return undefined;
   const report = new TranslationReport(format);
-  if (!quirks.unpairedToolCalls) refuseUnpaired(request.messages, report);
+  if (!quirks.unpairedToolCalls) refuseUnpaired(request.messages, false, report);
   const patched: WritableObject = { ...(body as WritableObject), model: target.model, stream };
   const user = request.attribution?.endUserId ?? "";
   if (quirks.sendUser !== undefined && user !== "") patched[quirks.sendUser] = user;

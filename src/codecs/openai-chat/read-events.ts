@@ -1,7 +1,8 @@
 /** The frames of a chat completion stream, read into events (contract.md 4, Chat reader). */
+
 import type { EventReader } from "../../core/dialect.ts";
 import type { GenerateEvent } from "../../core/event.ts";
-import { type JsonValue, parseJson, upstreamJsonLimits } from "../../core/json.ts";
+import { readFrame } from "../../core/openai-frame.ts";
 import type { Frame } from "../../core/sse.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
@@ -52,20 +53,5 @@ class ChatEventReader implements EventReader {
 
   abandon(): GenerateEvent[] {
     return this.#answer.abandon();
-  }
-}
-
-/** What JSON.parse would not keep as it is: long numbers, and keys that JavaScript sorts before others. */
-const hazards = /\d{16}|"\d+"\s*:/;
-/** Longer frames may nest deeper than a recursive writer can follow. */
-const maxPlainLength = 4096;
-
-/** Most frames are short and plain, and JSON.parse is several times faster; undefined where the text is not JSON. */
-function readFrame(text: string): JsonValue | undefined {
-  try {
-    if (text.length <= maxPlainLength && !hazards.test(text)) return JSON.parse(text) as JsonValue;
-    return parseJson(text, upstreamJsonLimits);
-  } catch {
-    return undefined;
   }
 }

@@ -4,7 +4,7 @@ import { type Media, MediaSchema } from "../../../gen/dragoman/v1/generate_pb.ts
 import type { Fields } from "../../core/fields.ts";
 import { decodeBase64, isDataUrl, readMediaUrl } from "../../core/media-source.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
-import { audioTypes, details } from "./wire.ts";
+import { audioTypes, details } from "../../core/openai-words.ts";
 
 /** `image_url: {url, detail}`. Some clients send the URL alone. */
 export function readImage(part: Fields): Media {

@@ -16,10 +16,11 @@ import type { DialectRequest } from "../../core/dialect.ts";
 import { invalidField } from "../../core/error.ts";
 import { describe, Fields } from "../../core/fields.ts";
 import { isJsonObject, type JsonValue } from "../../core/json.ts";
+import { efforts, serviceTiers, verbosities } from "../../core/openai-words.ts";
 import { readCacheMarker } from "./read-content.ts";
 import { type FunctionCallIds, readMessage } from "./read-message.ts";
 import { readToolChoice, readTools } from "./read-tools.ts";
-import { efforts, format, modalities, serviceTiers, verbosities } from "./wire.ts";
+import { format, modalities } from "./wire.ts";
 
 const maxModelLength = 256;
 const maxUserLength = 256;

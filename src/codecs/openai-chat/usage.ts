@@ -10,8 +10,9 @@ import {
   type WritableObject,
   writeJson,
 } from "../../core/json.ts";
+import { serviceTiers } from "../../core/openai-words.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
-import { format, serviceTiers } from "./wire.ts";
+import { format } from "./wire.ts";
 
 /** One xAI tick is a tenth of a nano-dollar. */
 const ticksPerNanoUsd = 10;

@@ -1,15 +1,5 @@
 /** The words of OpenAI's Chat Completions wire format (openai 7.55, resources/chat/completions) and what they are in the core. */
-import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
-import {
-  FinishReason,
-  HostedToolKind,
-  MediaDetail,
-  Modality,
-  ReasoningEffort,
-  Role,
-  ToolChoiceMode,
-  Verbosity,
-} from "../../../gen/dragoman/v1/generate_pb.ts";
+import { FinishReason, HostedToolKind, Modality, Role, ToolChoiceMode } from "../../../gen/dragoman/v1/generate_pb.ts";
 
 export const format = "openai-chat";
 export const path = "/chat/completions";
@@ -24,38 +14,6 @@ export const roles: Readonly<Record<string, Role>> = {
   assistant: Role.ASSISTANT,
   tool: Role.TOOL,
   function: Role.TOOL,
-};
-
-export const efforts: Readonly<Record<string, ReasoningEffort>> = {
-  none: ReasoningEffort.NONE,
-  minimal: ReasoningEffort.MINIMAL,
-  low: ReasoningEffort.LOW,
-  medium: ReasoningEffort.MEDIUM,
-  high: ReasoningEffort.HIGH,
-  xhigh: ReasoningEffort.XHIGH,
-  max: ReasoningEffort.MAX,
-};
-
-export const serviceTiers: Readonly<Record<string, ServiceTier>> = {
-  auto: ServiceTier.AUTO,
-  default: ServiceTier.STANDARD,
-  flex: ServiceTier.FLEX,
-  priority: ServiceTier.PRIORITY,
-  fast: ServiceTier.FAST,
-  scale: ServiceTier.RESERVED,
-};
-
-export const details: Readonly<Record<string, MediaDetail>> = {
-  auto: MediaDetail.AUTO,
-  low: MediaDetail.LOW,
-  high: MediaDetail.HIGH,
-  original: MediaDetail.ORIGINAL,
-};
-
-export const verbosities: Readonly<Record<string, Verbosity>> = {
-  low: Verbosity.LOW,
-  medium: Verbosity.MEDIUM,
-  high: Verbosity.HIGH,
 };
 
 export const modalities: Readonly<Record<string, Modality>> = {
@@ -98,9 +56,6 @@ export function finishWord(reason: FinishReason, refusedInWords: boolean): strin
   return finishWords[reason] ?? "stop";
 }
 
-/** Media types of `input_audio.format`. */
-export const audioTypes: Readonly<Record<string, string>> = { wav: "audio/wav", mp3: "audio/mpeg" };
-
 export const hostedKinds: Readonly<Record<string, HostedToolKind>> = {
   web_search: HostedToolKind.WEB_SEARCH,
   web_search_preview: HostedToolKind.WEB_SEARCH,
@@ -115,8 +70,3 @@ export const cacheTtls = {
   cache_control: { "5m": 300, "1h": 3600 },
 } as const satisfies Record<string, Readonly<Record<string, number>>>;
 export type CacheField = keyof typeof cacheTtls;
-
-/** The word for a value of one of the tables above. */
-export function wordFor<Meaning>(table: Readonly<Record<string, Meaning>>, meaning: Meaning | undefined): string | undefined {
-  return Object.keys(table).find((word) => table[word] === meaning);
-}

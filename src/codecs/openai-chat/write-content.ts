@@ -1,4 +1,5 @@
 /** Parts of a message as Chat content, with what could not be carried in the report. */
+
 import type { CacheMarker } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { Media, Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { MediaKind } from "../../core/dialect.ts";
@@ -6,10 +7,11 @@ import { writeExtras } from "../../core/extras.ts";
 import type { Writable, WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import { audioTypes, details, wordFor } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
-import { audioTypes, type CacheField, cacheTtls, details, format, wordFor } from "./wire.ts";
+import { type CacheField, cacheTtls, format } from "./wire.ts";
 import { dataUrl, toBase64 } from "./write-media.ts";
 
 /** What every piece of a request's writer needs. */

@@ -2,6 +2,7 @@
  * Events to the frames of a chat completion stream (surfaces.md C11). What is constant in a stream or a block is built
  * once; a delta costs one JSON string and one concatenation, and neighbours of one batch share a frame.
  */
+
 import { type BlockDelta, type BlockEnded, BlockKind, type BlockStarted, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { AnswerFacts, DialectRequest, EventWriter } from "../../core/dialect.ts";
@@ -17,11 +18,12 @@ import {
   type WritableObject,
   writeJson,
 } from "../../core/json.ts";
+import { writeLogprobs } from "../../core/openai-logprobs.ts";
+import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { answerHead } from "./answer-head.ts";
-import { writeLogprobs } from "./logprobs.ts";
 import { writeUsage } from "./usage.ts";
-import { finishWord, format, serviceTiers, wordFor } from "./wire.ts";
+import { finishWord, format } from "./wire.ts";
 import { writeChatError } from "./write-error.ts";
 import { imageEntry } from "./write-media.ts";
 

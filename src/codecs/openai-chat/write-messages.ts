@@ -198,7 +198,7 @@ class MessageWriter {
       return;
     }
     const last = parts.at(-1)?.part.part;
-    const isAlone = refusals.length === 1 && last?.case === "refusal";
+    const isAlone = refusals.length === 1 && last?.case === "refusal" && Object.keys(parts.at(-1)?.part.extrasJson ?? {}).length === 0;
     const rest = isAlone ? parts.slice(0, -1) : parts;
     written.content = rest.length === 0 && (isAlone || hasOthers) ? null : this.#content(rest);
     if (isAlone && last.case === "refusal") written.refusal = last.value;

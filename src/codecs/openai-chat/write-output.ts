@@ -1,9 +1,11 @@
 /** Shape of the output: response_format, verbosity, modalities, and what stands in for a schema where there is none. */
+
 import { type GenerateRequest, Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { CallState } from "../../core/call-state.ts";
 import { RawJson, type Writable, type WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
-import { modalities, verbosities, wordFor } from "./wire.ts";
+import { verbosities, wordFor } from "../../core/openai-words.ts";
+import { modalities } from "./wire.ts";
 import type { WriteContext } from "./write-content.ts";
 
 /** The function whose arguments are the answer; no client's tool is called so. */

@@ -1,18 +1,20 @@
 /** A request for a server that speaks Chat Completions (contract.md 3, column OpenAI Chat). */
+
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, ReasoningDisplay, ReasoningEffort, ReasoningMode, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { CallState } from "../../core/call-state.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
-import { effortLevel, effortLevels, effortOfBudget, nearestEffort } from "../../core/effort.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
+import { refuseUnpaired } from "../../core/tool-pairs.ts";
 import { TranslationReport } from "../../core/translation.ts";
+import { writeEffort } from "../../core/write-effort.ts";
 import { chooseCacheMarkers } from "./cache-markers.ts";
 import { FieldWriter } from "./field-writer.ts";
 import type { OpenAiChatQuirks } from "./quirks.ts";
-import { refuseUnpaired } from "./tool-pairs.ts";
-import { format, path, serviceTiers, wordFor } from "./wire.ts";
+import { format, path } from "./wire.ts";
 import type { WriteContext } from "./write-content.ts";
 import { writeMessages } from "./write-messages.ts";
 import { writeOutput } from "./write-output.ts";
@@ -31,7 +33,7 @@ export function writeRequest(
   const state = new CallState();
   const cacheField = quirks.cacheField ?? "prompt_cache_breakpoint";
   const marked = chooseCacheMarkers(request, cacheField === "cache_control", report);
-  if (!quirks.unpairedToolCalls) refuseUnpaired(request.messages, report);
+  if (!quirks.unpairedToolCalls) refuseUnpaired(request.messages, false, report);
   refusePrefill(request, target, report);
   const messages = writeMessages(request.messages, { ...context, marked, customAsFunctions: quirks.customTools === false });
   const body: WritableObject = { model: target.model, messages };
@@ -85,26 +87,9 @@ function effortWord(
   { traits }: Target,
   report: TranslationReport,
 ): string | undefined {
-  const { effort, mode, budgetTokens } = reasoning;
+  const { effort, mode } = reasoning;
   if (mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE) return "none";
-  const offered = traits.efforts ?? effortLevels;
-  const wanted = effortLevel(effort);
-  if (wanted !== undefined) {
-    if (budgetTokens !== undefined) report.dropped("reasoning.budget_tokens", "the target takes an effort instead of a budget");
-    const nearest = nearestEffort(wanted, offered);
-    if (nearest !== wanted) report.coerced("reasoning.effort", `${nearest}, the nearest that the model takes`);
-    return nearest;
-  }
-  if (budgetTokens !== undefined) {
-    const nearest = nearestEffort(effortOfBudget(budgetTokens), offered);
-    report.coerced("reasoning.budget_tokens", `effort ${nearest}: the target takes no budget`);
-    return nearest;
-  }
-  // Thinking as much as the model likes is what it does unasked.
-  if (mode === ReasoningMode.ENABLED || mode === ReasoningMode.BETWEEN_TOOLS) {
-    report.dropped("reasoning.mode", "whether the target reasons is its own choice where no effort is named");
-  }
-  return undefined;
+  return writeEffort(reasoning, traits, report);
 }
 
 function writeAccount(request: GenerateRequest, fields: FieldWriter, { quirks, report, target }: WriteContext): void {

@@ -1,4 +1,5 @@
 /** A folded answer as a `chat.completion` object. */
+
 import {
   type Candidate,
   type CompleteResponse,
@@ -10,11 +11,12 @@ import {
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { AnswerFacts } from "../../core/dialect.ts";
 import { mergeExtras, RawJson, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { writeLogprobs } from "../../core/openai-logprobs.ts";
+import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { answerHead } from "./answer-head.ts";
-import { writeLogprobs } from "./logprobs.ts";
 import { writeUsage } from "./usage.ts";
-import { finishWord, format, serviceTiers, wordFor } from "./wire.ts";
+import { finishWord, format } from "./wire.ts";
 import { imageEntry, toBase64 } from "./write-media.ts";
 
 /** JSON text. Usage is always there; counts that nobody knows are 0. */

@@ -1,11 +1,12 @@
 /** The `response` object: the whole of a buffered answer, and part of the first and last events of a streamed one. */
+
 import { type Finished, FinishReason, type Started } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { AnswerFacts, DialectRequest } from "../../core/dialect.ts";
 import { mergeExtras, type Writable, type WritableObject } from "../../core/json.ts";
+import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import { renderingOf } from "./rendering.ts";
 import { writeUsage } from "./usage.ts";
-import { serviceTiers, wordFor } from "./wire.ts";
 
 export interface AnswerHead {
   readonly id: string;

@@ -3,9 +3,9 @@ import { BlockKind, type Signature, ToolKind } from "../../../gen/dragoman/v1/ge
 import type { EventBuilder } from "../../core/event.ts";
 import { ulid } from "../../core/id.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { readLogprobs } from "../../core/openai-logprobs.ts";
 import { readAnnotation } from "./annotations.ts";
 import type { CallState } from "./call-state.ts";
-import { readLogprobs } from "./logprobs.ts";
 import { type CutPiece, StopCutter } from "./stop-cutter.ts";
 import { format, itemExtras, signatureFamily } from "./wire.ts";
 

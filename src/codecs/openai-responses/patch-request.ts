@@ -2,18 +2,20 @@
  * The client's own Responses request, patched for a server that speaks the same (design.md 4, rule 10). Only what the
  * target takes exactly as the client wrote it; in doubt, writeRequest knows better.
  */
+
 import { type GenerateRequest, OutputKind, type Part, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { effortLevels } from "../../core/effort.ts";
 import { isJsonObject, type JsonObject, type JsonValue, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import { serviceTiers } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
+import { refuseUnpaired } from "../../core/tool-pairs.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { legalCallId, legalToolName } from "./legal-names.ts";
 import type { OpenAiResponsesQuirks } from "./quirks.ts";
-import { refuseUnpaired } from "./tool-pairs.ts";
-import { format, includeEncrypted, path, serviceTiers } from "./wire.ts";
+import { format, includeEncrypted, path } from "./wire.ts";
 
 const minOutputTokens = 16;
 const maxTemperature = 2;

@@ -4,8 +4,8 @@ import { type CacheMarker, CacheMarkerSchema } from "../../../gen/dragoman/v1/ca
 import { type Part, PartSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { describe, Fields, type Located } from "../../core/fields.ts";
 import { jsonText } from "../../core/json.ts";
+import { readLogprobs } from "../../core/openai-logprobs.ts";
 import { readAnnotation } from "./annotations.ts";
-import { readLogprobs } from "./logprobs.ts";
 import { readAudio, readFile, readImage } from "./read-media.ts";
 import { cacheTtls, format } from "./wire.ts";
 

@@ -17,12 +17,13 @@ import {
 import type { DialectRequest } from "../../core/dialect.ts";
 import { describe, Fields } from "../../core/fields.ts";
 import { isJsonObject, type JsonValue, type Writable, writeJson } from "../../core/json.ts";
+import { efforts, serviceTiers, verbosities } from "../../core/openai-words.ts";
 import { placeInInput } from "./client-path.ts";
 import { makePart } from "./read-content.ts";
 import { readInput } from "./read-items.ts";
 import { readToolChoice, readTools } from "./read-tools.ts";
 import { createRendering } from "./rendering.ts";
-import { cacheTtls, displays, efforts, format, includeEncrypted, includeLogprobs, serviceTiers, verbosities } from "./wire.ts";
+import { cacheTtls, displays, format, includeEncrypted, includeLogprobs } from "./wire.ts";
 
 const maxModelLength = 256;
 const maxUserLength = 256;

@@ -10,8 +10,9 @@ import {
   type WritableObject,
   writeJson,
 } from "../../core/json.ts";
+import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import { tokenCount } from "../../core/usage.ts";
-import { cacheTtls, format, serviceTiers, wordFor } from "./wire.ts";
+import { cacheTtls, format } from "./wire.ts";
 
 const inputDetails = {
   cached_tokens: "cacheReadTokens",

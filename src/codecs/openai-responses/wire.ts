@@ -1,14 +1,5 @@
 /** The words of OpenAI's Responses wire format (openai 7.55, resources/responses) and what they are in the core. */
-import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
-import {
-  HostedToolKind,
-  MediaDetail,
-  ReasoningDisplay,
-  ReasoningEffort,
-  Role,
-  ToolChoiceMode,
-  Verbosity,
-} from "../../../gen/dragoman/v1/generate_pb.ts";
+import { HostedToolKind, ReasoningDisplay, Role, ToolChoiceMode } from "../../../gen/dragoman/v1/generate_pb.ts";
 
 export const format = "openai-responses";
 export const path = "/responses";
@@ -30,42 +21,10 @@ export const roles: Readonly<Record<string, Role>> = {
   assistant: Role.ASSISTANT,
 };
 
-export const efforts: Readonly<Record<string, ReasoningEffort>> = {
-  none: ReasoningEffort.NONE,
-  minimal: ReasoningEffort.MINIMAL,
-  low: ReasoningEffort.LOW,
-  medium: ReasoningEffort.MEDIUM,
-  high: ReasoningEffort.HIGH,
-  xhigh: ReasoningEffort.XHIGH,
-  max: ReasoningEffort.MAX,
-};
-
 export const displays: Readonly<Record<string, ReasoningDisplay>> = {
   auto: ReasoningDisplay.SUMMARY,
   concise: ReasoningDisplay.CONCISE,
   detailed: ReasoningDisplay.DETAILED,
-};
-
-export const serviceTiers: Readonly<Record<string, ServiceTier>> = {
-  auto: ServiceTier.AUTO,
-  default: ServiceTier.STANDARD,
-  flex: ServiceTier.FLEX,
-  priority: ServiceTier.PRIORITY,
-  fast: ServiceTier.FAST,
-  scale: ServiceTier.RESERVED,
-};
-
-export const details: Readonly<Record<string, MediaDetail>> = {
-  auto: MediaDetail.AUTO,
-  low: MediaDetail.LOW,
-  high: MediaDetail.HIGH,
-  original: MediaDetail.ORIGINAL,
-};
-
-export const verbosities: Readonly<Record<string, Verbosity>> = {
-  low: Verbosity.LOW,
-  medium: Verbosity.MEDIUM,
-  high: Verbosity.HIGH,
 };
 
 export const toolChoiceModes: Readonly<Record<string, ToolChoiceMode>> = {
@@ -90,9 +49,6 @@ export const hostedKinds: Readonly<Record<string, HostedToolKind>> = {
   apply_patch: HostedToolKind.SHELL,
   tool_search: HostedToolKind.TOOL_SEARCH,
 };
-
-/** Media types of `input_audio.format`. */
-export const audioTypes: Readonly<Record<string, string>> = { wav: "audio/wav", mp3: "audio/mpeg" };
 
 /** Lifetimes of cached prompts in seconds. */
 export const cacheTtls: Readonly<Record<string, number>> = { "30m": 1800, "12h": 43_200 };
@@ -120,9 +76,4 @@ export function idPrefix(itemType: string): string {
 export function idOfType(itemType: string, id: string): string {
   // The service itself checks no more than the letters.
   return id.startsWith(idPrefix(itemType).slice(0, -1)) ? id : "";
-}
-
-/** The word for a value of one of the tables above. */
-export function wordFor<Meaning>(table: Readonly<Record<string, Meaning>>, meaning: Meaning | undefined): string | undefined {
-  return Object.keys(table).find((word) => table[word] === meaning);
 }

@@ -1,14 +1,16 @@
 /** Parts of a message as content parts, with what could not be carried in the report. */
+
 import type { CacheMarker } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { Media, Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { mergeExtras, type Writable, type WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
+import { writeLogprobs } from "../../core/openai-logprobs.ts";
+import { details, wordFor } from "../../core/openai-words.ts";
 import type { TranslationReport } from "../../core/translation.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
-import { writeLogprobs } from "./logprobs.ts";
-import { cacheTtls, details, format, wordFor } from "./wire.ts";
+import { cacheTtls, format } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
 /** A part with its place in the core request. */

@@ -8,9 +8,9 @@ import type { AnswerFacts, DialectRequest, EventWriter } from "../../core/dialec
 import type { GatewayError } from "../../core/error.ts";
 import type { EventBatch, Extras, GenerateEvent } from "../../core/event.ts";
 import { isJsonObject, parseJson, upstreamJsonLimits, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
+import { writeLogprobs } from "../../core/openai-logprobs.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { type AnswerContent, type AnswerHead, answerHead, incompleteReason, type Status, writeAnswer } from "./answer-object.ts";
-import { writeLogprobs } from "./logprobs.ts";
 import { type Content, type OutputItem, OutputItems, writeContent, writeItem, writeNewItem } from "./output-items.ts";
 import { renderingOf } from "./rendering.ts";
 import { format } from "./wire.ts";

@@ -1,8 +1,9 @@
 /** Shape of the output: `text.format` and `text.verbosity`. */
+
 import { type GenerateRequest, Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Writable, WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";
-import { verbosities, wordFor } from "./wire.ts";
+import { verbosities, wordFor } from "../../core/openai-words.ts";
 import type { WriteContext } from "./write-context.ts";
 
 /** The function whose arguments are the answer; no client's tool is called so. */

@@ -1,4 +1,5 @@
 /** A request for a server that speaks Responses (contract.md 3, column Responses). */
+
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, OutputKind, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
@@ -12,13 +13,14 @@ import {
   type WritableObject,
   writeJson,
 } from "../../core/json.ts";
+import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
+import { refuseUnpaired } from "../../core/tool-pairs.ts";
 import { TranslationReport } from "../../core/translation.ts";
 import { chooseCacheMarkers } from "./cache-markers.ts";
 import { CallState } from "./call-state.ts";
 import type { OpenAiResponsesQuirks } from "./quirks.ts";
-import { refuseUnpaired } from "./tool-pairs.ts";
-import { cacheTtls, format, includeEncrypted, includeLogprobs, path, serviceTiers, wordFor } from "./wire.ts";
+import { cacheTtls, format, includeEncrypted, includeLogprobs, path } from "./wire.ts";
 import { ttlWord } from "./write-content.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeItems } from "./write-items.ts";

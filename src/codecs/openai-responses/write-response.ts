@@ -2,9 +2,9 @@
 import { BlockKind, type CompleteResponse, type Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { AnswerFacts, DialectRequest } from "../../core/dialect.ts";
 import { writeJson } from "../../core/json.ts";
+import { writeLogprobs } from "../../core/openai-logprobs.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { answerHead, incompleteReason, writeAnswer } from "./answer-object.ts";
-import { writeLogprobs } from "./logprobs.ts";
 import { type Opening, OutputItems, writeItem } from "./output-items.ts";
 import { type ResponsesRendering, renderingOf } from "./rendering.ts";
 import { format } from "./wire.ts";

@@ -1,4 +1,5 @@
 /** Sampling, length and how much to think. Values out of the target's range are clamped and reported. */
+
 import {
   type GenerateRequest,
   type Reasoning,
@@ -6,11 +7,12 @@ import {
   ReasoningEffort,
   ReasoningMode,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { effortLevel, effortLevels, effortOfBudget, nearestEffort } from "../../core/effort.ts";
 import type { WritableObject } from "../../core/json.ts";
+import { wordFor } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
-import { displays, wordFor } from "./wire.ts";
+import { writeEffort } from "../../core/write-effort.ts";
+import { displays } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 
 const maxTemperature = 2;
@@ -64,24 +66,8 @@ export function writeReasoning(body: WritableObject, { reasoning }: GenerateRequ
   else if (effort !== "none") report.dropped("reasoning", "the model does not reason");
 }
 
-function effortWord({ effort, mode, budgetTokens }: Reasoning, { traits }: Target, report: TranslationReport): string | undefined {
+function effortWord(reasoning: Reasoning, { traits }: Target, report: TranslationReport): string | undefined {
+  const { effort, mode, budgetTokens } = reasoning;
   if (mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE || budgetTokens === 0) return "none";
-  const offered = traits.efforts ?? effortLevels;
-  const wanted = effortLevel(effort);
-  if (wanted !== undefined) {
-    if (budgetTokens !== undefined) report.dropped("reasoning.budget_tokens", "the target takes an effort instead of a budget");
-    const nearest = nearestEffort(wanted, offered);
-    if (nearest !== wanted) report.coerced("reasoning.effort", `${nearest}, the nearest that the model takes`);
-    return nearest;
-  }
-  if (budgetTokens !== undefined) {
-    const nearest = nearestEffort(effortOfBudget(budgetTokens), offered);
-    report.coerced("reasoning.budget_tokens", `effort ${nearest}: the target takes no budget`);
-    return nearest;
-  }
-  // Thinking as much as the model likes is what it does unasked.
-  if (mode === ReasoningMode.ENABLED || mode === ReasoningMode.BETWEEN_TOOLS) {
-    report.dropped("reasoning.mode", "whether the target reasons is its own choice where no effort is named");
-  }
-  return undefined;
+  return writeEffort(reasoning, traits, report);
 }

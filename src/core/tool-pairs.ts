@@ -1,8 +1,9 @@
-/** Calls and results must pair: the service refuses a history in which one stands without the other. */
-import type { Message } from "../../../gen/dragoman/v1/generate_pb.ts";
-import type { TranslationReport } from "../../core/translation.ts";
+/** Calls and results must pair: OpenAI's services refuse a history in which one stands without the other. */
+import type { Message } from "../../gen/dragoman/v1/generate_pb.ts";
+import type { TranslationReport } from "./translation.ts";
 
-export function refuseUnpaired(messages: readonly Message[], report: TranslationReport): void {
+/** `continues`: earlier messages are at the service, so results may answer calls that are there. */
+export function refuseUnpaired(messages: readonly Message[], continues: boolean, report: TranslationReport): void {
   /** Calls that wait for their results, by id. */
   const waiting = new Map<string, string>();
   const called = new Set<string>();
@@ -14,7 +15,9 @@ export function refuseUnpaired(messages: readonly Message[], report: Translation
         waiting.set(part.value.id, path);
       } else if (part.case === "toolResult") {
         const { toolCallId } = part.value;
-        if (!called.has(toolCallId)) report.refused(`${path}.tool_result.tool_call_id`, "answers a call that no earlier message makes");
+        if (!called.has(toolCallId) && !continues) {
+          report.refused(`${path}.tool_result.tool_call_id`, "answers a call that no earlier message makes");
+        }
         waiting.delete(toolCallId);
       }
     });

@@ -1,6 +1,6 @@
-/** Log probabilities of tokens, read and written. */
-import type { TokenLogprob, TopLogprob } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { isJsonObject, type JsonObject, type JsonValue, type WritableObject } from "../../core/json.ts";
+/** Log probabilities of tokens, as Chat Completions and Responses have them alike. */
+import type { TokenLogprob, TopLogprob } from "../../gen/dragoman/v1/generate_pb.ts";
+import { isJsonObject, type JsonObject, type JsonValue, type WritableObject } from "./json.ts";
 
 /** The entries of `logprobs.content` or `.refusal`; what is no entry is left out. */
 export function readLogprobs(value: JsonValue | undefined): TokenLogprob[] {
