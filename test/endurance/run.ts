@@ -8,12 +8,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { abortsRun } from "./aborts.ts";
 import type { EnduranceRun } from "./endurance-run.ts";
-import { isolationRun } from "./isolation.ts";
+import { isolationRuns } from "./isolation.ts";
+import { keyTimingRun } from "./key-timing.ts";
 import { killRuns } from "./kill-runs.ts";
 import { limitsRun } from "./limits.ts";
 import { recoverRun } from "./recover.ts";
 
-const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, isolationRun, limitsRun, abortsRun];
+const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, ...isolationRuns, keyTimingRun, limitsRun, abortsRun];
 
 const results = join(import.meta.dirname, "RESULTS.md");
 const options = Object.fromEntries(runs.flatMap((run) => Object.keys(run.options)).map((name) => [name, { type: "string" } as const]));

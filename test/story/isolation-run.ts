@@ -23,11 +23,20 @@ export interface IsolationReport {
 const markers = ["amberq7xk", "cobaltz9vd"] as const;
 const lanes = 4;
 
-export async function runIsolation({ seed, count }: { readonly seed: number; readonly count: number }): Promise<IsolationReport> {
+export interface IsolationOptions {
+  readonly seed: number;
+  readonly count: number;
+  /** Absent: SQLite. */
+  readonly databaseUrl?: string | undefined;
+}
+
+export async function runIsolation({ seed, count, databaseUrl }: IsolationOptions): Promise<IsolationReport> {
+  const engine =
+    databaseUrl === undefined ? { engine: "sqlite" } : { engine: "postgres", database_url: databaseUrl, migrate_on_start: true };
   const gateway = await startGateway({
     config: {
       auth: { enabled: true, api_key: rootKey },
-      stores: { engine: "sqlite" },
+      stores: engine,
       request_log: { retention_default: "full", retention_max: "full", queue: { flush_ms: 10 } },
     },
   });
