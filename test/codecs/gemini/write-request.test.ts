@@ -11,7 +11,7 @@ import {
   ToolKind,
   Verbosity,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { createGeminiCodec } from "../../../src/codecs/gemini/index.ts";
+import { createGeminiCodec, geminiDialect } from "../../../src/codecs/gemini/index.ts";
 import { GatewayError } from "../../../src/core/error.ts";
 import { Fold } from "../../../src/core/fold.ts";
 import type { ModelTraits } from "../../../src/core/target.ts";
@@ -353,6 +353,21 @@ describe("the call", () => {
       "server_state.previous_id",
       "server_state.conversation_id",
     ]);
+  });
+
+  test("unknown fields of the system instruction come back beside its parts", () => {
+    const systemInstruction = { parts: [{ text: "s", a: 1 }], brandNew: { deep: [1] } };
+    const { generate } = geminiDialect.readRequest(
+      { systemInstruction, contents: [{ role: "user", parts: [{ text: "x" }] }] },
+      { model: "m" },
+    );
+    const { body, report } = createGeminiCodec().writeRequest(
+      generate,
+      { id: "p/m", provider: "p", model: "m", traits: {} },
+      { stream: false },
+    );
+    expect(JSON.parse(body).systemInstruction).toEqual(systemInstruction);
+    expect(report.notes).toEqual([]);
   });
 
   test("unknown fields come back where they were, under what is modelled; others' are reported", () => {

@@ -186,6 +186,21 @@ describe("same format", () => {
     expect(text).toContain('"big":98765432109876543210');
   });
 
+  test("a refusal with fields of its own keeps its place, and they with it", () => {
+    const refusal = { type: "refusal", refusal: "no", brand_new: { deep: [1] } };
+    const message = { role: "assistant", content: [{ type: "text", text: "a" }, refusal] };
+    const { generate } = dialect.readRequest({
+      model: "m",
+      messages: [{ role: "user", content: "x" }, message, { role: "user", content: "y" }],
+    });
+    const { body } = createOpenAiChatCodec().writeRequest(
+      generate,
+      { id: "p/m", provider: "p", model: "m", traits: {} },
+      { stream: false },
+    );
+    expect(JSON.parse(body).messages[1]).toEqual(message);
+  });
+
   test("what a client gets it can send back", () => {
     const codec = createOpenAiChatCodec();
     const reply =
