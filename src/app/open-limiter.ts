@@ -1,10 +1,17 @@
 import { availableParallelism } from "node:os";
+import { clientAddress, createAddressList } from "../access/address-list.ts";
 import type { Config } from "../config/schema.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stores } from "../core/stores.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
-import { type OpenedLimits, openLimits } from "../limits/open-limits.ts";
+import { type LimitsOptions, type OpenedLimits, openLimits } from "../limits/open-limits.ts";
+
+function paceOf({ limits: { caller_pace: pace }, server }: Config): LimitsOptions["pace"] {
+  if (!pace.enabled) return undefined;
+  const proxies = server.trusted_proxies.length === 0 ? undefined : createAddressList(server.trusted_proxies);
+  return { perSecond: pace.requests_per_second, burst: pace.burst, addressOf: (peer) => clientAddress(peer, proxies) };
+}
 
 /** Limits and budgets as configured and stored; without a link their counters are this process's own, or those of Redis. */
 export function openLimiter(config: Config, stores: Stores, link: WorkerLink | undefined, log: Logger): Promise<OpenedLimits> {
@@ -16,6 +23,13 @@ export function openLimiter(config: Config, stores: Stores, link: WorkerLink | u
     tenants: stores.tenants,
     machines: limits.machines,
     workers: link === undefined ? 1 : server.workers === "auto" ? availableParallelism() : server.workers,
+    quotas: new Map(
+      Object.entries(config.providers).map(([name, { ratelimit_max_rpm: requestsPerMinute, ratelimit_max_tpm: tokensPerMinute }]) => [
+        name,
+        { requestsPerMinute, tokensPerMinute },
+      ]),
+    ),
+    pace: paceOf(config),
     redis: { url: redis.url, commandTimeoutMs: redis.command_timeout_ms },
     link,
     maxCounters: limits.max_counters,

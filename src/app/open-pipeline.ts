@@ -1,10 +1,11 @@
 import type { Config } from "../config/schema.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Ledger } from "../core/ledger.ts";
-import type { Limiter } from "../core/limits.ts";
+import type { Limiter, ProviderQuotas } from "../core/limits.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { PriceBook } from "../core/pricing.ts";
+import { readDollars } from "../core/money.ts";
+import type { Price, PriceBook } from "../core/pricing.ts";
 import type { RequestLog } from "../core/request-log.ts";
 import type { Router } from "../core/routing.ts";
 import type { Stores } from "../core/stores.ts";
@@ -22,6 +23,7 @@ export interface PipelineParts {
   readonly router: Router;
   readonly ledger: Ledger;
   readonly limiter: Limiter;
+  readonly quotas: ProviderQuotas | undefined;
   readonly leases: HeldLeases;
   readonly prices: PriceBook;
   readonly requestLog: RequestLog | undefined;
@@ -41,7 +43,7 @@ const pruneMs = 600_000;
 
 /** What runs for every call, as configured. */
 export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeline {
-  const { stores, router, ledger, limiter, leases, prices, requestLog, metrics, link, log } = parts;
+  const { stores, router, ledger, limiter, quotas, leases, prices, requestLog, metrics, link, log } = parts;
   const { drain } = config.ledger;
   const maxDrainMs = drain.seconds * 1_000;
   const operations = createOperations({
@@ -50,7 +52,8 @@ export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeli
     ledger,
     metrics,
     prices,
-    limits: { limiter, outputEstimate: config.limits.output_estimate_tokens, leases },
+    limits: { limiter, outputEstimate: config.limits.output_estimate_tokens, ceilingOf: ceilingsOf(config), leases },
+    quotas,
     idempotency: idempotencyOf(config, parts),
     chargePolicy: config.ledger.charge_policy,
     onDisconnect: (provider) => config.providers[provider]?.on_disconnect ?? "estimate",
@@ -76,6 +79,21 @@ export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeli
       await operations.drains?.close(Math.min(maxDrainMs, config.server.drain_seconds * 1_000));
     },
   };
+}
+
+/** What calls of a route may cost at most where the price is not known. */
+function ceilingsOf({ limits, routes }: Config): (route: string) => Price | undefined {
+  const byRoute = new Map(
+    Object.entries(routes).map(([name, route]) => [name, priceOf(route.unknown_price ?? limits.unknown_price)] as const),
+  );
+  const otherwise = priceOf(limits.unknown_price);
+  return (route) => (byRoute.has(route) ? byRoute.get(route) : otherwise);
+}
+
+function priceOf(dollars: { readonly input: string; readonly output: string } | undefined): Price | undefined {
+  if (dollars === undefined) return undefined;
+  const [input = 0n, output = 0n] = [readDollars(dollars.input), readDollars(dollars.output)];
+  return { tiers: [{ aboveInputTokens: 0, rates: { input, output } }], version: "ceiling", source: "config" };
 }
 
 function idempotencyOf({ idempotency }: Config, { stores, link, log }: PipelineParts): IdempotencyOptions {

@@ -98,7 +98,7 @@ async function open({ config, env, log, workers }: AppOptions, closers: Closers)
 
   // What a call needs.
   const limits = closers.keep(await openLimiter(config, stores, link, log), (it) => it.close());
-  const { limiter } = limits;
+  const { limiter, quotas } = limits;
   const traces = closers.keep(
     await openTraces({
       ...config.telemetry.traces,
@@ -121,6 +121,7 @@ async function open({ config, env, log, workers }: AppOptions, closers: Closers)
       router,
       ledger: books.ledger,
       limiter,
+      quotas,
       leases,
       prices: prices.book,
       requestLog,

@@ -4,6 +4,8 @@
  * nano-dollars.
  */
 import type { LimitRuleRecord } from "./limit-rule-store.ts";
+import type { Peer } from "./peer.ts";
+import type { Principal } from "./principal.ts";
 
 /** Who or what a rule counts. */
 export const limitSubjects = ["tenant", "project", "owner", "key", "end_user", "model", "route"] as const;
@@ -93,6 +95,30 @@ export interface Limiter {
   readonly idle: boolean;
   /** Undefined where no rule holds: then nothing is to be done. `metrics`: what of the rules counts; absent: all of it. */
   claim(facts: LimitFacts, metrics?: ReadonlySet<LimitMetric>): LimitClaim | undefined;
+}
+
+/** How many requests one caller may send, whatever they ask for: asked when a request's head is there, before its body is read. */
+export interface CallerPace {
+  /** `peer`: whom anonymous callers are told apart by. Throws GatewayError rate_limited. */
+  check(principal: Principal, peer: Peer): void | Promise<void>;
+}
+
+/** What was taken of a provider's quotas for one attempt; or why it was not. */
+export type ProviderPlace =
+  | {
+      /** Puts right what was taken; once, when the attempt is over. */
+      settle(actual: { readonly requests: 0 | 1; readonly tokens: number }): void;
+    }
+  | {
+      readonly waitMs: number;
+      /** The quotas that are used up. */
+      readonly levels: readonly LimitLevel[];
+    };
+
+/** What each provider may be sent, over all callers. */
+export interface ProviderQuotas {
+  /** `tokens`: what the attempt may use. Never rejects. */
+  enter(provider: string, tokens: number): ProviderPlace | Promise<ProviderPlace>;
 }
 
 /** A rule that operators set, read: what a LimitRuleRecord's settings mean. Fields are limits; absent: none. */

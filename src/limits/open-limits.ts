@@ -2,17 +2,19 @@
 import type { Clock } from "../core/clock.ts";
 import type { LedgerStore } from "../core/ledger-store.ts";
 import type { LimitRuleStore } from "../core/limit-rule-store.ts";
-import type { LimitDesk, Limiter } from "../core/limits.ts";
+import type { CallerPace, LimitDesk, Limiter, ProviderQuotas } from "../core/limits.ts";
 import type { Logger } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../core/start-error.ts";
 import type { TenantStore } from "../core/tenant-store.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
+import { type CallerPaceOptions, createCallerPace } from "./caller-pace.ts";
 import { type ConfiguredLimit, readConfiguredLimits } from "./configured-rules.ts";
 import type { LimitRule } from "./limit-rule.ts";
 import type { LimitState } from "./limit-state.ts";
 import { createLimiter } from "./limiter.ts";
 import { MemoryLimitState } from "./memory-state.ts";
+import { createProviderQuotas, type ProviderQuota } from "./provider-quotas.ts";
 import { RedisCounters } from "./redis-state.ts";
 import { createRemoteLimitState } from "./remote-state.ts";
 import { RuleBook } from "./rule-book.ts";
@@ -30,6 +32,10 @@ export interface LimitsOptions {
   /** Worker processes of one machine. */
   readonly workers: number;
   readonly redis: { readonly url: Secret | undefined; readonly commandTimeoutMs: number };
+  /** What each provider may be sent, by its name. */
+  readonly quotas: ReadonlyMap<string, ProviderQuota>;
+  /** Undefined: callers may come as often as they like. */
+  readonly pace: Omit<CallerPaceOptions, "state"> | undefined;
   /** To the primary process of this machine, where there are several workers. */
   readonly link: WorkerLink | undefined;
   readonly maxCounters: number;
@@ -40,6 +46,9 @@ export interface LimitsOptions {
 
 export interface OpenedLimits {
   readonly limiter: Limiter & LimitDesk;
+  /** Undefined where no provider has a quota. */
+  readonly quotas: ProviderQuotas | undefined;
+  readonly pace: CallerPace | undefined;
   /** For /readyz: what is away, and which rules do not hold as they should. */
   readonly readiness: () => { readonly away: readonly string[]; readonly unenforceable: readonly string[] };
   close(): void;
@@ -70,6 +79,8 @@ export async function openLimits(options: LimitsOptions): Promise<OpenedLimits> 
   const unheld = () => [...rules.unreadable, ...(alone ? [] : book.rules.filter(saysNothing).map(({ id }) => id))];
   return {
     limiter,
+    quotas: createProviderQuotas(state, options.quotas),
+    pace: options.pace === undefined ? undefined : createCallerPace({ ...options.pace, state }),
     readiness: () => ({
       away: state.away ? [options.redis.url === undefined ? "limits" : "redis"] : [],
       unenforceable: [...(rules.known ? [] : ["stored limits"]), ...unheld().map((id) => `limit ${id}`)],

@@ -11,7 +11,7 @@ import { type AttemptFacts, type AttemptOptions, type RunningAttempt, tryTargets
 export function attemptEmbed(options: AttemptOptions): (request: EmbedRequest, call: Call) => Promise<EmbedResponse> {
   return (request, call) => {
     const facts = factsOf(request);
-    return tryTargets(call, call.maxAttempts, options, (running) => embedOnce(request, facts, running));
+    return tryTargets(call, facts, options, (running) => embedOnce(request, facts, running));
   };
 }
 

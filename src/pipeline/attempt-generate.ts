@@ -28,7 +28,7 @@ interface OpenStream {
 export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateRequest, AsyncIterable<EventBatch>> {
   return async function* attempt(request, call) {
     const facts = factsOf(request);
-    const { upstream, held } = await tryTargets(call, call.maxAttempts, options, (running) => open(request, facts, running, options));
+    const { upstream, held } = await tryTargets(call, facts, options, (running) => open(request, facts, running, options));
     let failure: GatewayError | undefined;
     let complete = false;
     try {

@@ -11,9 +11,11 @@ import { GatewayError, type Reason } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { Ledger } from "../core/ledger.ts";
 import type { LedgerSettlement } from "../core/ledger-row.ts";
+import type { LimitLevel, ProviderPlace, ProviderQuotas } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
 import { costOf, type Price, type PriceBook, pricingVersionOf } from "../core/pricing.ts";
 import type { Provider } from "../core/provider.ts";
+import { rateLimitHeaders } from "../core/rate-limit-headers.ts";
 import type { Router } from "../core/routing.ts";
 import type { Target } from "../core/target.ts";
 import type { AttemptSpan } from "../core/tracing.ts";
@@ -44,6 +46,8 @@ export interface AttemptOptions extends Partial<MostCostOptions> {
   readonly chargePolicy?: ChargePolicy | undefined;
   /** By provider; by default estimate. */
   readonly onDisconnect?: ((provider: string) => DisconnectPolicy) | undefined;
+  /** Absent: no provider has a quota. */
+  readonly quotas?: ProviderQuotas | undefined;
   /** Is told of every attempt that is over. */
   readonly endings: AttemptEndings;
 }
@@ -78,15 +82,17 @@ export class RunningAttempt {
   /** The same moment by the wall's clock, which may be set while the attempt runs: nothing else is asked of it. */
   readonly #startedWall: number;
   readonly #price: Price | undefined;
+  readonly #place: TakenPlace | undefined;
   #begun = false;
   #dispatched = false;
   #ended = false;
   #checkpointAt: number;
   #checkpointTokens = 0;
 
-  constructor(call: Call, target: Target, provider: Provider, options: AttemptOptions) {
+  constructor(call: Call, target: Target, provider: Provider, options: AttemptOptions, place?: TakenPlace) {
     const { clock } = options;
     this.#options = options;
+    this.#place = place;
     this.#startedAt = clock.now();
     this.#startedWall = clock.wall();
     this.#checkpointAt = this.#startedAt;
@@ -187,6 +193,8 @@ export class RunningAttempt {
     attempt.pricingVersion = settlement.pricingVersion;
     this.span?.end(error);
     if (this.#begun) this.#options.ledger.settle({ call: this.call, attempt, settlement, error });
+    const { inputTokens = 0, outputTokens = 0 } = usage ?? {};
+    this.#place?.settle({ requests: settlement.state === "released" ? 0 : 1, tokens: inputTokens + outputTokens });
     this.#options.endings.ended(attempt);
   }
 
@@ -231,30 +239,65 @@ export class RunningAttempt {
   }
 }
 
+type TakenPlace = Extract<ProviderPlace, { settle: unknown }>;
+type NoPlace = Exclude<ProviderPlace, TakenPlace>;
+
 /**
- * Runs `tryOne` on the call's targets until one succeeds. `tryOne` ends its attempt itself when it succeeds or fails.
- * Throws the last failure where all failed.
+ * Runs `tryOne` on the call's targets until one succeeds. `tryOne` ends its attempt itself when it succeeds or fails. A target
+ * whose provider's quota is used up is passed over, and is no attempt. Throws the last failure where all failed.
  */
 export async function tryTargets<Reply>(
   call: Call,
-  maxAttempts: number,
+  facts: AttemptFacts,
   options: AttemptOptions,
   tryOne: (running: RunningAttempt) => Promise<Reply>,
 ): Promise<Reply> {
   let last: GatewayError | undefined;
-  for (const target of call.targets.slice(0, maxAttempts)) {
+  let left = call.maxAttempts;
+  const passed: NoPlace[] = [];
+  for (const target of call.targets) {
+    if (left === 0) break;
     throwIfStopped(call);
     const provider = options.router.provider(target.provider);
-    if (provider === undefined) continue;
+    if (provider === undefined) {
+      left--;
+      continue;
+    }
+    const entering = options.quotas?.enter(target.provider, tokensOf(facts, options));
+    const place = entering instanceof Promise ? await entering : entering;
+    if (place !== undefined && !("settle" in place)) {
+      passed.push(place);
+      continue;
+    }
+    left--;
     try {
-      return await tryOne(new RunningAttempt(call, target, provider, options));
+      return await tryOne(new RunningAttempt(call, target, provider, options, place));
     } catch (thrown) {
       last = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
       if (!mayTryAnother(last, options.retryableStatusCodes)) throw last;
     }
   }
+  if (last === undefined && passed.length > 0) throw quotasUsedUp(passed);
   if (last !== undefined) options.metrics?.targetsExhausted(call);
   throw last ?? new GatewayError("no_target", "no provider that serves this model is configured now");
+}
+
+function tokensOf({ estimateInput, maxOutputTokens }: AttemptFacts, { outputEstimate = 0 }: AttemptOptions): number {
+  return estimateInput() + (maxOutputTokens ?? outputEstimate);
+}
+
+/** The client's own limits have room; what is used up is the gateway's account at every provider of the model. */
+function quotasUsedUp(passed: readonly NoPlace[]): GatewayError {
+  const levels: LimitLevel[] = passed.flatMap((place) => place.levels);
+  return new GatewayError("rate_limited", "every provider of this model is sent as much as it takes in a minute; repeat the call later", {
+    retryAfterMs: Math.min(...passed.map(({ waitMs }) => waitMs)),
+    headers: rateLimitHeaders(levels),
+    violations: levels.map(({ subjectId, field, limit }) => ({
+      subject: `provider/${field}`,
+      description: `${subjectId} takes ${limit} ${field.startsWith("requests") ? "requests" : "tokens"} a minute`,
+    })),
+    undispatched: true,
+  });
 }
 
 function mayTryAnother(error: GatewayError, retryableStatusCodes: ReadonlySet<number>): boolean {

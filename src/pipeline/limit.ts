@@ -111,7 +111,8 @@ async function reserve(claim: LimitClaim, estimate: Estimate, call: Call, option
 function mostCost({ billedBy, ...estimate }: Estimate, call: Call, options: LimitOptions): bigint {
   let most = 0n;
   const billed = billedBy();
-  for (const target of call.targets.slice(0, call.maxAttempts)) {
+  // Any of them may be reached: those whose provider's quota is used up are no attempts.
+  for (const target of call.targets) {
     const { provider, model } = target;
     const price = options.prices?.price({ tenant: call.principal.tenant, provider, model, at: options.clock.wall() });
     const cost = mostCostAt(target, price, call.route, { ...estimate, billedBy: () => billed }, options) ?? 0n;

@@ -17,6 +17,7 @@ import { invalidField } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
 import { Fold } from "../core/fold.ts";
 import type { Ledger } from "../core/ledger.ts";
+import type { ProviderQuotas } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { Operations } from "../core/operations.ts";
 import type { PriceBook } from "../core/pricing.ts";
@@ -66,6 +67,8 @@ export interface PipelineOptions {
   readonly idempotency: IdempotencyOptions;
   /** Absent: nothing is limited. */
   readonly limits?: Omit<LimitOptions, "prices" | "clock"> | undefined;
+  /** Absent: no provider has a quota. */
+  readonly quotas?: ProviderQuotas | undefined;
   /** Who is charged for a failed attempt; by default success_only: nobody. */
   readonly chargePolicy?: ChargePolicy | undefined;
   /** What a client that leaves its stream leads to, by provider; by default estimate. */

@@ -1,6 +1,6 @@
 /** Limits and budgets, and what machines share to keep them. */
 import { z } from "zod";
-import { limitFallbacks, limitSubjects, maxLimit } from "../../core/limits.ts";
+import { hasBudgets, limitFallbacks, limitSubjects, maxLimit } from "../../core/limits.ts";
 import { readDollars } from "../../core/money.ts";
 import { count, seconds, secretText } from "../field.ts";
 
@@ -14,6 +14,17 @@ const money = z
     return nano !== undefined && nano > 0n && nano <= BigInt(maxLimit);
   }, 'is no amount; write decimal dollars above 0 and up to 9000000, as in "25.00"')
   .optional();
+
+const dollars = z
+  .union([z.string(), z.number()])
+  .transform(String)
+  .refine((text) => readDollars(text) !== undefined, 'is no amount; write decimal dollars, as in "15.00"');
+
+/** A ceiling in dollars for 1 000 000 tokens. */
+export const unknownPrice = z.strictObject({
+  input: dollars.describe("Dollars for 1 000 000 input tokens"),
+  output: dollars.describe("Dollars for 1 000 000 output tokens"),
+});
 
 const limitRule = z
   .strictObject({
@@ -37,12 +48,30 @@ const limitRule = z
       ),
   })
   .refine(
+    ({ subject, usd_per_day: perDay, usd_per_month: perMonth }) => hasBudgets(subject) || (perDay ?? perMonth) === undefined,
+    "sets a budget for owners, whom the ledger does not name; set it for each key, or for the project",
+  )
+  .refine(
     ({ tenant: _tenant, subject: _subject, id: _id, shared_state_gone: _gone, ...limits }) =>
       Object.values(limits).some((limit) => limit !== undefined),
     "sets no limit; add one, as requests_per_minute",
   );
 
+const callerPace = z.strictObject({
+  enabled: z.boolean().default(false).describe("Whether callers are held to a pace at all"),
+  requests_per_second: count(1, 1_000_000).default(50).describe("Requests that one caller may go on sending"),
+  burst: count(1, 10_000_000)
+    .default(100)
+    .describe("Requests that a caller may send at once; as many are let in within the time in which so many are due"),
+});
+
 export const limits = z.strictObject({
+  caller_pace: callerPace
+    .prefault({})
+    .describe("How many requests one key may send, or without one a client's address, whatever they ask for; asked before a body is read"),
+  unknown_price: unknownPrice
+    .optional()
+    .describe("What a model without a price is taken to cost while its calls run; by default nothing is reserved of budgets for them"),
   rules: z.array(limitRule).default([]).describe("Limits and budgets, beside those that administrators set"),
   machines: count(1, 10_000).default(1).describe("On how many machines the gateway runs; limits are theirs together"),
   output_estimate_tokens: count(1, 10_000_000)

@@ -1,6 +1,7 @@
 /** Where models are, where their names lead, and what is known of them. */
 import { z } from "zod";
 import { baseUrl, count, providerName, seconds } from "../field.ts";
+import { unknownPrice } from "./limits.ts";
 
 const routeTarget = z.strictObject({
   provider: providerName.describe("A configured provider's name"),
@@ -14,6 +15,9 @@ export const route = z.strictObject({
     .describe("fallback: always the first that works; round-robin: begin with the next one every time"),
   targets: z.array(routeTarget).min(1, "is empty; name at least one target").describe("In order"),
   max_attempts: count(1, 100).default(3).describe("Most tries of one call"),
+  unknown_price: unknownPrice
+    .optional()
+    .describe("What its models are taken to cost where their price is not known; by default as limits.unknown_price says"),
 });
 
 export const modelOverride = z.strictObject({

@@ -25,6 +25,12 @@ export const provider = z.strictObject({
   idle_timeout_seconds: seconds(0.01, 3_600).default(60).describe("Longest silence within an answer"),
   total_timeout_seconds: seconds(0.01, 86_400).default(600).describe("Longest answer"),
   pool_size: count(1, 65_535).default(256).describe("Most connections to it"),
+  ratelimit_max_rpm: count(0, 1_000_000_000)
+    .default(0)
+    .describe("Most requests that it is sent within any minute; beyond it the next target is tried. 0 means no limit"),
+  ratelimit_max_tpm: count(0, 1_000_000_000_000)
+    .default(0)
+    .describe("Most input and output tokens that it is sent for within any minute; 0 means no limit"),
   on_disconnect: z
     .enum(["estimate", "drain", "no_bill"])
     .default("estimate")
