@@ -6,6 +6,7 @@ const alone = [
   "test/story/kill.test.ts",
   "test/story/limits.test.ts",
   "test/story/outage.test.ts",
+  "test/story/overload.test.ts",
   "test/story/relay-memory.test.ts",
 ];
 

@@ -12,7 +12,10 @@ import { createTelemetryHandler } from "../server/telemetry-handler.ts";
 
 export interface DataParts
   extends Omit<RpcOptions, "fallback">,
-    Pick<FacadeOptions, "operations" | "access" | "starter" | "responses" | "link" | "clock" | "log" | "metrics" | "requestLog"> {
+    Pick<
+      FacadeOptions,
+      "operations" | "access" | "starter" | "responses" | "link" | "clock" | "log" | "metrics" | "requestLog" | "overload"
+    > {
   readonly exposition: Exposition | undefined;
 }
 

@@ -4,7 +4,7 @@ import type { LiveCatalog } from "../providers/catalog.ts";
 import { CountedMetrics, type MetricsOptions } from "../telemetry/metrics.ts";
 import { version } from "../version.ts";
 
-export interface MetricsSources extends Pick<MetricsOptions, "inflight" | "admitted" | "captureDropped"> {
+export interface MetricsSources extends Pick<MetricsOptions, "inflight" | "admitted" | "captureDropped" | "stalls" | "overloaded"> {
   readonly catalog: () => LiveCatalog;
 }
 

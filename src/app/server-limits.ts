@@ -1,5 +1,7 @@
 /** What clients may do on the ports, in the units of those who hold it. */
+
 import type { Config, ServerConfig } from "../config/schema.ts";
+import { connectionsWithin, descriptorLimit } from "../overload/descriptor-limit.ts";
 import type { RpcLimits } from "../rpc/rpc-limits.ts";
 import type { ServerLimits } from "../server/limits.ts";
 
@@ -14,7 +16,7 @@ export function serverLimits(server: ServerConfig): ServerLimits {
     http1WriteStallMs: server.write_stall_h1_seconds * 1_000,
     http2WriteStallMs: server.write_stall_h2_seconds * 1_000,
     h2Streams: server.max_streams_per_connection,
-    connections: server.max_connections,
+    connections: Math.min(server.max_connections, connectionsWithin(descriptorLimit()) ?? server.max_connections),
     h2StreamWindowBytes: server.h2_stream_window_bytes,
     h2ConnectionWindowBytes: server.h2_connection_window_bytes,
     h2Resets: server.max_h2_resets,

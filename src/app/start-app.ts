@@ -26,6 +26,7 @@ import { createModels } from "./create-models.ts";
 import { keepListingModels } from "./keep-listing-models.ts";
 import { openBooks } from "./open-books.ts";
 import { openLimiter } from "./open-limiter.ts";
+import { openOverload } from "./open-overload.ts";
 import { openPeople } from "./open-people.ts";
 import { openPipeline } from "./open-pipeline.ts";
 import { openPrices } from "./open-prices.ts";
@@ -41,6 +42,8 @@ export interface AppOptions {
   readonly log: Logger;
   /** Where this process is one of several workers: what they share, and where its connections come from. */
   readonly workers?: WorkerSeat | undefined;
+  /** The process cannot go on for long: its memory is used up. It is to be stopped, and started again. */
+  readonly onFull?: (() => void) | undefined;
 }
 
 export interface WorkerSeat {
@@ -76,8 +79,9 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   return Closers.closeOnFailure(options.log, (closers) => open(options, closers));
 }
 
-async function open({ config, env, log, workers }: AppOptions, closers: Closers): Promise<RunningApp> {
+async function open({ config, env, log, workers, onFull }: AppOptions, closers: Closers): Promise<RunningApp> {
   const link = workers?.link;
+  const overload = closers.keep(await openOverload(config, { link, log, onFull }), (it) => it.close());
 
   // Where records are kept, and who writes them: closed last, as everything else still has something to say.
   const stores = closers.keep(await openStores(config, log), (it) => it.close());
@@ -87,6 +91,8 @@ async function open({ config, env, log, workers }: AppOptions, closers: Closers)
     inflight: () => starter.running(),
     admitted: () => operations.admission.places(),
     captureDropped: () => requestLog?.dropped ?? 0,
+    stalls: () => overload.watch.stalls,
+    overloaded: () => overload.watch.refused,
     catalog: () => catalog,
   });
   const exposition = closers.keep(metrics === undefined ? undefined : createExposition(metrics, link), (it) => it?.close());
@@ -98,7 +104,7 @@ async function open({ config, env, log, workers }: AppOptions, closers: Closers)
 
   // What a call needs.
   const limits = closers.keep(await openLimiter(config, stores, link, log), (it) => it.close());
-  const { limiter, quotas } = limits;
+  const { limiter, quotas, pace } = limits;
   const traces = closers.keep(
     await openTraces({
       ...config.telemetry.traces,
@@ -140,18 +146,21 @@ async function open({ config, env, log, workers }: AppOptions, closers: Closers)
     const { away, unenforceable } = limits.readiness();
     const targets = router.models().length === 0 ? ["targets"] : [];
     const journal = books.state().trouble === "none" ? [] : ["journal"];
-    return { away: [...targets, ...journal, ...storeWatch.away, ...away], unenforceable };
+    const busy = overload.watch.reason === undefined ? [] : [overload.watch.reason];
+    return { away: [...targets, ...journal, ...storeWatch.away, ...away, ...busy], unenforceable };
   };
   const server = await openServer(config, {
     operations,
     starter,
     access,
+    pace,
     stores,
     adminServices,
     readiness,
     requestLog,
     metrics,
     exposition,
+    overload: overload.watch,
     link,
     log,
     sources: workers?.sources,

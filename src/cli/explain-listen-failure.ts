@@ -7,6 +7,11 @@ import { exitCodes, StartError } from "../core/start-error.ts";
 export function explainListenFailure(error: unknown, { server }: Pick<Config, "server">): StartError | undefined {
   if (!(error instanceof Error && "syscall" in error && error.syscall === "listen" && "code" in error)) return undefined;
   const port = "port" in error ? error.port : undefined;
+  const { listen_health: health } = server;
+  if (health !== undefined && port === health.port && port !== server.listen.port && port !== server.listen_admin.port) {
+    const where = `the health port ${writeListenAddress(health)}`;
+    return new StartError(`${where} cannot be bound (${error.code}); choose another server.listen_health`, exitCodes.unavailable, error);
+  }
   const isAdmin = port === server.listen_admin.port && port !== server.listen.port;
   const [address, flag, variable] = isAdmin ? [server.listen_admin, "--admin-port", "ADMIN_PORT"] : [server.listen, "--port", "PORT"];
   const where = `the ${isAdmin ? "admin" : "data"} port ${writeListenAddress(address)}`;

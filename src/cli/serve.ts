@@ -1,10 +1,9 @@
 /** `dragoman serve`: configuration, the app, the banner, and a graceful end. */
 import { availableParallelism } from "node:os";
-import type { RunningApp, WorkerSeat } from "../app/start-app.ts";
+import type { AppOptions, RunningApp } from "../app/start-app.ts";
 import { joinPrimary } from "../cluster/worker.ts";
 import { checkBind } from "../config/check-bind.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Config } from "../config/schema.ts";
 import type { Logger } from "../core/log.ts";
 import { exitCodes } from "../core/start-error.ts";
 import { createLogger } from "../telemetry/log.ts";
@@ -48,7 +47,8 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
     const log = createLogger({ level: config.log_level, node: config.server.node });
     endOnFault(log);
     const membership = joinPrimary(env, log);
-    if (membership !== undefined) return runWorker(membership, { log, start: (workers) => start(config, env, log, workers) });
+    if (membership !== undefined)
+      return runWorker(membership, { log, start: (workers, onFull) => start({ config, env, log, workers, onFull }) });
     const workers = config.server.workers === "auto" ? availableParallelism() : config.server.workers;
     if (workers > 1) {
       const { createSharedServices } = await import("../app/create-shared-services.ts");
@@ -56,19 +56,22 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
     }
 
     ignoreSignals({ SIGHUP: "the configuration is not read again while running", SIGUSR2: "there are no workers to restart" }, log);
-    const app = await start(config, env, log);
+    const full = Promise.withResolvers<void>();
+    const app = await start({ config, env, log, onFull: full.resolve });
     terminal.write(greeting(factsOf(app), config, terminal));
-    await waitForSignal({ stop: () => app.stop(), log });
-    return exitCodes.ok;
+    const stop = (): Promise<void> => app.stop();
+    // Whoever started the program starts it again.
+    const restart = full.promise.then(stop).then(() => exitCodes.internal);
+    return Promise.race([waitForSignal({ stop, log }).then(() => exitCodes.ok), restart]);
   },
 };
 
-async function start(config: Config, env: NodeJS.ProcessEnv, log: Logger, workers?: WorkerSeat): Promise<RunningApp> {
+async function start(options: AppOptions): Promise<RunningApp> {
   const { startApp } = await import("../app/start-app.ts");
   try {
-    return await startApp({ config, env, log, workers });
+    return await startApp(options);
   } catch (error) {
-    throw explainListenFailure(error, config) ?? error;
+    throw explainListenFailure(error, options.config) ?? error;
   }
 }
 

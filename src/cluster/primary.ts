@@ -172,6 +172,7 @@ class Supervisor {
       this.#log.info("a worker serves", { worker, worker_pid: process.pid });
       resolve(facts);
     });
+    channel.serve(topics.wornOut, () => void this.#renew(place, member));
     channel.serve(topics.leave, (name) => this.#leave(member, name as PortName));
     channel.serve(topics.askAll, (question) => this.#askAll(question as AllQuestion));
     for (const { handlers } of services) {
@@ -232,6 +233,14 @@ class Supervisor {
       if (!(await this.#replace(place))) return;
     }
     this.#log.info("all workers are new", { count: this.#places.length });
+  }
+
+  /** For a worker that asks to be replaced. */
+  async #renew(place: Place, member: Member): Promise<void> {
+    await this.#restarting;
+    if (this.#stopping !== undefined || place.current !== member) return;
+    this.#log.warn("a worker asks to be replaced", { worker: place.worker, worker_pid: member.process.pid });
+    await this.#replace(place);
   }
 
   /** False where the new one does not start: then the old ones stay. */

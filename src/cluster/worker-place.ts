@@ -40,6 +40,8 @@ export const topics = {
   taken: "cluster.taken",
   /** Worker: ask all. Body: AllQuestion. */
   askAll: "cluster.ask-all",
+  /** Worker: my memory is used up; put another one in my place. No body. */
+  wornOut: "cluster.worn-out",
   /** Primary: end. Body: StopMode. */
   stop: "cluster.stop",
 } as const;

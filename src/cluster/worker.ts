@@ -12,6 +12,8 @@ export interface Membership {
   readonly sources: Readonly<Record<PortName, ConnectionSource>>;
   /** From now on connections come. `facts` is what the primary tells people of the workers. */
   ready(facts: unknown): void;
+  /** Asks the primary for a worker in the place of this one. */
+  wornOut(): void;
   /** Called for every order to end; the first may come before this worker serves. */
   onStop(listener: (mode: StopMode) => void): void;
 }
@@ -77,6 +79,7 @@ export function joinPrimary(env: NodeJS.ProcessEnv, log: Logger): Membership | u
     },
     sources: { data: source("data"), admin: source("admin") },
     ready: (facts) => channel.tell(topics.ready, facts),
+    wornOut: () => channel.tell(topics.wornOut, undefined),
     onStop(given) {
       listener = given;
       for (const mode of orders.splice(0)) given(mode);

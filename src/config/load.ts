@@ -85,9 +85,15 @@ function adapt(node: ConfigNode, expected: string): ConfigNode["value"] | undefi
 
 function checkPorts({ server, auth, stores }: Config): Problem[] {
   const problems: Problem[] = [];
-  const { listen, listen_admin: admin } = server;
+  const { listen, listen_admin: admin, listen_health: health } = server;
   if (listen.port !== 0 && listen.port === admin.port && listen.host === admin.host) {
     problems.push({ path: ["server", "listen_admin"], message: "is the same address as server.listen; give the admin port another one" });
+  }
+  if (health !== undefined && health.port !== 0 && [listen, admin].some(({ host, port }) => port === health.port && host === health.host)) {
+    problems.push({
+      path: ["server", "listen_health"],
+      message: "is the same address as another port's; give the health port one of its own",
+    });
   }
   if (server.workers !== 1 && stores.engine === "memory") {
     problems.push({ path: ["stores", "engine"], message: "is memory, which workers do not share; use sqlite or postgres, or one worker" });

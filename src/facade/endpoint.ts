@@ -3,9 +3,11 @@ import type { Access, AccessRule } from "../core/access.ts";
 import type { BodyHash } from "../core/body-hash.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter, IncomingCall } from "../core/incoming.ts";
+import type { CallerPace } from "../core/limits.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { Operations } from "../core/operations.ts";
+import type { OverloadGate } from "../core/overload.ts";
 import type { Principal } from "../core/principal.ts";
 import type { RequestLog } from "../core/request-log.ts";
 import type { ResponseStore } from "../core/response-store.ts";
@@ -27,6 +29,10 @@ export interface FacadeOptions {
   readonly requestLog?: RequestLog | undefined;
   readonly log: Logger;
   readonly body: BodyLimits;
+  /** Absent: callers may come as often as they like. */
+  readonly pace?: CallerPace | undefined;
+  /** Absent: calls are taken however busy the process is. */
+  readonly overload?: OverloadGate | undefined;
   /** Whether the request log is to hold SHA-256 of answers. */
   readonly hashBodies?: boolean | undefined;
   /** What `stream` is where a client of chat completions leaves it out (surfaces.md N4). */

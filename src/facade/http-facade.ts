@@ -38,10 +38,14 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     // Google's clients may put the key into the query, where no header has one.
     const credential = readCredential((name) => headerOf(request, name)) ?? query.get("key") ?? undefined;
     query.delete("key");
-    const principal = await options.access.authenticate(credential, new RequestPeer(request));
+    const peer = new RequestPeer(request);
+    const principal = await options.access.authenticate(credential, peer);
     known = { principal, endpoint };
     requireEndpoint(principal, [`${endpoint.method} ${path}`, `${endpoint.method} ${endpoint.path}`]);
     requireRule(principal, ruleOf(endpoint));
+    await options.pace?.check(principal, peer);
+    const overloaded = endpoint.runs === undefined ? undefined : options.overload?.refusal();
+    if (overloaded !== undefined) throw overloaded;
     await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, sent, options });
   } catch (thrown) {
     const error = GatewayError.from(thrown);

@@ -5,7 +5,9 @@ import { type Access, requireEndpoint, requireRule } from "../core/access.ts";
 import type { BodyHash } from "../core/body-hash.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
+import type { CallerPace } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
+import type { OverloadGate } from "../core/overload.ts";
 import { isLoopbackAddress, noPeer, type Peer } from "../core/peer.ts";
 import type { Principal } from "../core/principal.ts";
 import { type Plane, readAuthRule } from "./auth-rule.ts";
@@ -23,8 +25,7 @@ export const sentBodyKey = createContextKey<BodyHash | undefined>(undefined, { d
 
 type RequestGate = NonNullable<NonNullable<Parameters<ConnectRouter["rpc"]>[2]>["requestGate"]>;
 
-/** Told of callers who are known and may not do this, before the refusal leaves. */
-export type OnForbidden = (principal: Principal, error: GatewayError, context: HandlerContext) => Promise<void>;
+export type OnRefused = (principal: Principal, error: GatewayError, context: HandlerContext) => Promise<void>;
 
 /** The caller, who may make this call now; `onCaller` is told who it is before that is judged. Throws GatewayError. */
 export type Judge = (
@@ -51,18 +52,33 @@ export function createJudge(access: Access, method: DescMethod, plane: Plane): J
   };
 }
 
+export interface GateOptions {
+  /** Told of callers who are known and are refused, before the refusal leaves. */
+  readonly onRefused?: OnRefused | undefined;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics | undefined;
+  /** Absent: callers may come as often as they like. */
+  readonly pace?: CallerPace | undefined;
+  /** Absent: callers are let in however busy the process is. */
+  readonly overload?: OverloadGate | undefined;
+}
+
 /** Throws at once where the method does not say who may call it. */
-export function createGate(access: Access, method: DescMethod, plane: Plane, onForbidden?: OnForbidden, metrics?: Metrics): RequestGate {
+export function createGate(access: Access, method: DescMethod, plane: Plane, options: GateOptions = {}): RequestGate {
+  const { onRefused, metrics, pace, overload } = options;
   const judge = createJudge(access, method, plane);
   return async (context) => {
     const { requestHeader, values } = context;
     let caller: Principal | undefined;
     try {
       values.set(principalKey, await judge(context, (principal) => (caller = principal)));
+      await pace?.check(principalOf(context), values.get(peerKey));
+      const overloaded = overload?.refusal();
+      if (overloaded !== undefined) throw overloaded;
     } catch (thrown) {
       const error = GatewayError.from(thrown);
       metrics?.refused(error);
-      if (caller !== undefined && error.status === 403) await onForbidden?.(caller, error, context);
+      if (caller !== undefined && error.status !== 401) await onRefused?.(caller, error, context);
       throw toConnectError(error, idsWithoutCall(requestHeader.get("x-request-id")));
     }
   };

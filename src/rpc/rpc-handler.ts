@@ -6,18 +6,20 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Access } from "../core/access.ts";
 import type { Operation } from "../core/call.ts";
 import type { CallStarter } from "../core/incoming.ts";
+import type { CallerPace } from "../core/limits.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
 import type { Operations } from "../core/operations.ts";
+import type { OverloadGate } from "../core/overload.ts";
 import type { RequestLog } from "../core/request-log.ts";
 import { type AdminOptions, serveAdmin } from "./admin/serve-admin.ts";
 import { createConnectHandler } from "./connect-handler.ts";
-import { createGate } from "./gate.ts";
+import { createGate, type GateOptions } from "./gate.ts";
 import { type HealthTable, ServingStatus } from "./health-table.ts";
 import { createInferenceService } from "./inference-service.ts";
 import { strictJson } from "./json-decoder.ts";
-import { recordForbidden } from "./record-forbidden.ts";
+import { recordRefused } from "./record-refused.ts";
 import { serveReflection } from "./reflection.ts";
 import { createRequestValidator } from "./request-validator.ts";
 import type { RpcLimits } from "./rpc-limits.ts";
@@ -41,6 +43,10 @@ export interface RpcOptions extends OpsRpcOptions {
   readonly requestLog?: RequestLog | undefined;
   /** Absent: nothing is counted. */
   readonly metrics?: Metrics | undefined;
+  /** Absent: callers may come as often as they like. */
+  readonly pace?: CallerPace | undefined;
+  /** Absent: calls are taken however busy the process is. */
+  readonly overload?: OverloadGate | undefined;
   /** Whether the request log is to hold SHA-256 of answers. */
   readonly hashBodies?: boolean | undefined;
 }
@@ -81,15 +87,17 @@ export function createAdminRpcHandler(options: AdminRpcOptions): NodeHandler {
 
 /** Method by method, because the JSON of each is held against its own message. */
 function serveInference(router: ConnectRouter, options: RpcOptions, log: Logger): void {
-  const { operations, starter, access, limits, metrics, requestLog } = options;
+  const { operations, starter, access, limits, metrics, requestLog, pace, overload } = options;
   const service = createInferenceService({ operations, starter, validate: createRequestValidator(), metrics, requestLog, log });
   const { generate, complete, embed, countTokens, listModels } = InferenceService.method;
-  const onForbidden = (operation: Operation | undefined) =>
-    requestLog === undefined || operation === undefined ? undefined : recordForbidden(operation, { starter, requestLog });
+  const gateOf = (operation: Operation | undefined): GateOptions => {
+    if (operation === undefined) return { metrics, pace };
+    return { metrics, pace, overload, onRefused: requestLog === undefined ? undefined : recordRefused(operation, { starter, requestLog }) };
+  };
   const optionsOf = (method: DescMethod, operation?: Operation) => ({
     readMaxBytes: limits.inferenceMessageBytes,
     jsonOptions: strictJson(method.input, limits.json),
-    requestGate: createGate(access, method, "data", onForbidden(operation), metrics),
+    requestGate: createGate(access, method, "data", gateOf(operation)),
   });
   router.rpc(generate, service.generate, optionsOf(generate, "generate"));
   router.rpc(complete, service.complete, optionsOf(complete, "complete"));

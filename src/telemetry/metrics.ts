@@ -20,6 +20,10 @@ export interface MetricsOptions {
   readonly admitted: () => Iterable<{ readonly model: string; readonly role: string; readonly count: number }>;
   /** Records of the request log that were thrown away since the start. */
   readonly captureDropped: () => number;
+  /** How often the event loop stood still since the start. */
+  readonly stalls: () => number;
+  /** Calls that were refused since the start because the process was overloaded, by what it lacked. */
+  readonly overloaded: () => Readonly<Record<string, number>>;
   /** Whether a model stands in a provider's list; `provider` is empty where it is not known. */
   readonly isListed: (model: string, provider: string) => boolean;
   /** Whether a provider says which models it has. */
@@ -49,6 +53,8 @@ export class CountedMetrics implements Metrics, LedgerTap {
       inflight: options.inflight,
       admitted: () => this.#admitted(),
       captureDropped: options.captureDropped,
+      stalls: options.stalls,
+      overloaded: options.overloaded,
       uptimeSeconds: () => this.#uptimeSeconds(),
       build: { version: options.version, node_version: process.versions.node },
     });

@@ -31,6 +31,10 @@ export interface GaugeSources {
   readonly admitted: () => Iterable<AdmittedCount>;
   /** Records of the request log that were thrown away since the start. */
   readonly captureDropped: () => number;
+  /** How often the event loop stood still since the start. */
+  readonly stalls: () => number;
+  /** Calls that were refused since the start because the process was overloaded, by what it lacked. */
+  readonly overloaded: () => Readonly<Record<string, number>>;
   readonly uptimeSeconds: () => number;
   readonly build: Readonly<Record<"version" | "node_version", string>>;
 }
@@ -40,7 +44,8 @@ export type MetricsSnapshot = readonly MetricObject[];
 
 export type PrometheusMetrics = ReturnType<typeof createPrometheusMetrics>;
 
-export function createPrometheusMetrics({ inflight, admitted, captureDropped, uptimeSeconds, build }: GaugeSources) {
+export function createPrometheusMetrics(sources: GaugeSources) {
+  const { inflight, admitted, captureDropped, stalls, overloaded, uptimeSeconds, build } = sources;
   const registry = new Registry();
 
   function counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {
@@ -70,6 +75,25 @@ export function createPrometheusMetrics({ inflight, admitted, captureDropped, up
     });
   }
 
+  /** Of what others count: looked at when somebody asks. */
+  function counted<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    look: (counter: Counter<Label>) => void,
+  ): void {
+    new Counter<Label>({
+      name: `dragoman_${name}_total`,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        look(this);
+      },
+    });
+  }
+
   gauge("inflight_requests", "Calls that run now", [], "sum", (self) => self.set(inflight()));
   gauge("admission_inflight", "Calls that hold a place of admission now", ["model", "role"], "sum", (self) => {
     self.reset();
@@ -78,14 +102,10 @@ export function createPrometheusMetrics({ inflight, admitted, captureDropped, up
   gauge("build_info", "Which build this is; always 1", ["version", "node_version"], "first", (self) => self.set(build, 1));
   gauge("uptime_seconds", "Seconds since the start", [], "max", (self) => self.set(uptimeSeconds()));
 
-  new Counter({
-    name: "dragoman_capture_dropped_total",
-    help: "Records of the request log that were thrown away",
-    registers: [registry],
-    collect() {
-      this.reset();
-      this.inc(captureDropped());
-    },
+  counted("capture_dropped", "Records of the request log that were thrown away", [], (self) => self.inc(captureDropped()));
+  counted("event_loop_stalls", "Times that the event loop stood still for a second or longer", [], (self) => self.inc(stalls()));
+  counted("overload_refused", "Calls that were refused because the process was overloaded", ["reason"], (self) => {
+    for (const [reason, count] of Object.entries(overloaded())) self.inc({ reason }, count);
   });
 
   return {

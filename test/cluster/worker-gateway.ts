@@ -51,6 +51,8 @@ export async function startWorkers({ workers = 2, config = {}, unready = false }
       server: { ...ports, drain_notice_seconds: 0.2, drain_seconds: 20, ...server },
       discovery: { enabled: false },
       local_embeddings: { enabled: false },
+      // How busy the test's machine is decides nothing here.
+      admission: { overload: { event_loop_ms: 0 } },
       data_dir: join(directory, "data"),
       ...rest,
     }),

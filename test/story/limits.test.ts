@@ -233,6 +233,8 @@ describe("over processes", { timeout: 120_000 }, () => {
         server,
         discovery: { enabled: false },
         local_embeddings: { enabled: false },
+        // How busy the test's machine is decides nothing here.
+        admission: { overload: { event_loop_ms: 0 } },
         log_level: "error",
         stores: { engine: "memory" },
         ...config,

@@ -25,6 +25,8 @@ beforeAll(async () => {
       ADMIN_PORT: "0",
       OPENAI_API_KEY: "sk-relay-0001",
       OPENAI_BASE_URL: `${sim.url}/v1`,
+      // How busy the test's machine is decides nothing here.
+      DRAGOMAN__ADMISSION__OVERLOAD__EVENT_LOOP_MS: "0",
       DRAGOMAN__DISCOVERY__ENABLED: "false",
       DRAGOMAN__LOCAL_EMBEDDINGS__ENABLED: "false",
     },

@@ -32,6 +32,8 @@ function createMetrics({ maxModels = 200, listed = [], withList = [], dropped = 
       { model: "unheard-of-too", role: "generate", count: 3 },
     ],
     captureDropped: dropped,
+    stalls: () => 1,
+    overloaded: () => ({ loop: 2, heap: 0 }),
     isListed: (model) => listed.includes(model),
     hasList: (provider) => withList.includes(provider),
   });
@@ -170,6 +172,8 @@ test("gauges are looked at when somebody asks", async () => {
   expect(second.sum("dragoman_admission_inflight", { model: "m", role: "generate" })).toBe(1);
   expect(second.sum("dragoman_admission_inflight", { model: "other", role: "generate" })).toBe(4);
   expect(second.sum("dragoman_uptime_seconds")).toBeGreaterThan(0);
+  expect(second.sum("dragoman_event_loop_stalls_total")).toBe(1);
+  expect(second.sum("dragoman_overload_refused_total", { reason: "loop" })).toBe(2);
 });
 
 const shown: RunningExposition[] = [];

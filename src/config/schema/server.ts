@@ -18,6 +18,9 @@ const cors = z.strictObject({
 export const server = z.strictObject({
   listen: listenAddress.prefault("127.0.0.1:8080").describe("Data port: RPC and every HTTP surface. Beyond loopback it needs auth"),
   listen_admin: listenAddress.prefault("127.0.0.1:9091").describe("Admin port. Beyond loopback it needs TLS or auth"),
+  listen_health: listenAddress
+    .optional()
+    .describe("A port that answers /healthz from a thread of its own: `stalled` while the process does not run. Absent: there is none"),
   tls: tls.optional().describe("Certificate for both ports; without it they speak plaintext HTTP/1.1 and h2c"),
   cors: cors.prefault({}).describe("Which browser pages may call"),
   trusted_proxies: z

@@ -49,9 +49,11 @@ export function serveAdmin(router: ConnectRouter, options: AdminOptions, { limit
       router.rpc(method, wrap(frame, method, run.bind(implementation), createJudge(access, method, "admin")), {
         readMaxBytes: limits.controlMessageBytes,
         jsonOptions: strictJson(method.input, limits.json),
-        requestGate: createGate(access, method, "admin", async (principal, error, context) => {
-          const { call } = beginAs(principal, method, context);
-          await frame.trail.note(method, call, context.values.get(peerKey).address, error);
+        requestGate: createGate(access, method, "admin", {
+          async onRefused(principal, error, context) {
+            const { call } = beginAs(principal, method, context);
+            await frame.trail.note(method, call, context.values.get(peerKey).address, error);
+          },
         }),
       });
     }

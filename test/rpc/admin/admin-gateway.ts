@@ -40,6 +40,8 @@ export async function startAdminGateway(config: Record<string, unknown> = {}): P
     data_dir: "data",
     discovery: { enabled: false },
     local_embeddings: { enabled: false },
+    // How busy the test's machine is decides nothing here.
+    admission: { overload: { event_loop_ms: 0 } },
     ...config,
   };
   writeFileSync(file, JSON.stringify(written));

@@ -1,15 +1,15 @@
-/** Calls that a known caller may not make: the request log has them too. */
+/** Calls that a known caller may not make, or not now: the request log has them too. */
 import type { Operation } from "../core/call.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { RequestLog } from "../core/request-log.ts";
-import { type OnForbidden, sentBodyKey } from "./gate.ts";
+import { type OnRefused, sentBodyKey } from "./gate.ts";
 
-export interface RecordForbiddenOptions {
+export interface RecordRefusedOptions {
   readonly starter: CallStarter;
   readonly requestLog: RequestLog;
 }
 
-export function recordForbidden(operation: Operation, { starter, requestLog }: RecordForbiddenOptions): OnForbidden {
+export function recordRefused(operation: Operation, { starter, requestLog }: RecordRefusedOptions): OnRefused {
   return async (principal, error, { requestHeader, signal, service, method, values }) => {
     try {
       const header = (name: string) => requestHeader.get(name) ?? undefined;
