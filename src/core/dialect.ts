@@ -68,10 +68,12 @@ export interface EventWriter {
   write(batch: EventBatch): string;
   /** A failure after the first byte: the dialect's error record. Nothing follows it. */
   error(error: GatewayError): string;
-  /** Of a stream whose bytes are the upstream's: what the client was sent, for writers whose error record goes on from it. */
+  /** Of a stream whose bytes are the upstream's: what the client was sent, for writers whose last records go on from it. */
   sent?(batch: EventBatch): void;
   /** The end of a stream that succeeded. */
   end(): string;
+  /** The end of one whose bytes are the upstream's: what its relay kept back for the gateway to say. Absent: nothing. */
+  endRelayed?(): string;
 }
 
 export interface Dialect {
@@ -163,7 +165,7 @@ export interface AnswerRelay {
    * its place, or empty text to keep it from the client.
    */
   writeRecord(record: SseRecord, events: readonly GenerateEvent[]): string;
-  /** What the client still expects when the stream was complete; mostly empty. */
+  /** What the client still expects when the stream was complete; mostly empty, and so where the dialect's writer ends it. */
   end(): string;
   /** Whether a whole answer reaches the client as it is. `events` are what was read from it. */
   keepsWhole(body: string, events: readonly GenerateEvent[]): boolean;

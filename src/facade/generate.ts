@@ -142,7 +142,7 @@ async function stream(exchange: Exchange, generation: Generation, firstWriter: E
       const blocked = bytes.length === 0 ? undefined : pump.write(bytes);
       if (blocked !== undefined) await blocked;
     }
-    pump.end(relayed ? "" : writer.end());
+    pump.end(relayed ? (writer.endRelayed?.() ?? "") : writer.end());
   } catch (thrown) {
     if (!response.headersSent) throw thrown;
     const error = GatewayError.from(thrown);

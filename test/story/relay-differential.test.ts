@@ -5,7 +5,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Gateway, startGateway } from "./gateway.ts";
 
 let relaying: Gateway;
@@ -331,6 +331,28 @@ describe("what tells the two ways apart", () => {
       ["success", "provider"],
     ]);
     await relaying.expectBillsAgree();
+  });
+
+  test("case 22: usage that was asked for and that the server leaves out is estimated, before the end mark, as the records have it", async () => {
+    const messages = [{ role: "user", content: JSON.stringify({ sim_script: { steps: [{ fault: "usage_absent" }, said] } }) }];
+    const body = { model: "chat/gpt-4o", stream: true, stream_options: { include_usage: true }, messages };
+    const ends = [];
+    for (const gateway of [relaying, writing]) {
+      gateway.reset();
+      const records = (await (await post(gateway, "/v1/chat/completions", body)).text()).trimEnd().split("\n\n");
+      expect(records.at(-1)).toBe("data: [DONE]");
+      const chunks = records.slice(0, -1).map((record) => JSON.parse(record.slice(6)));
+      expect(new Set(chunks.map(({ id, model, created }) => `${id} ${model} ${created}`)).size).toBe(1);
+      const { choices, usage } = chunks.at(-1);
+      expect(choices).toEqual([]);
+      await vi.waitFor(() => expect(gateway.attempts()).toHaveLength(1));
+      const [{ usage_basis, input_tokens, output_tokens } = expect.fail("no record")] = gateway.attempts();
+      expect(usage_basis).toBe("estimated");
+      expect(usage).toMatchObject({ prompt_tokens: input_tokens, completion_tokens: output_tokens });
+      ends.push(usage);
+    }
+    expect(ends[0]).toEqual(ends[1]);
+    expect(ends[0].completion_tokens).toBeGreaterThan(0);
   });
 
   test("the request is the client's own but for model and stream options, unknown fields and big numbers included", async () => {

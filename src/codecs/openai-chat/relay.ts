@@ -74,6 +74,7 @@ class ChatAnswerRelay implements AnswerRelay {
   readonly #includeUsage: boolean;
   readonly #blocks = new Map<number, Block[]>();
   readonly #tools = new Map<number, number>();
+  #hasUsage = false;
   #isEnded = false;
 
   constructor(includeUsage: boolean) {
@@ -86,7 +87,7 @@ class ChatAnswerRelay implements AnswerRelay {
     const source = inUsualForm(sent, data);
     if (data.trim() === endMark) {
       this.#isEnded = true;
-      return source;
+      return this.#lacksUsage ? "" : source;
     }
     const deltas = this.#follow(events);
     const isPlain = !data.includes('"tool_calls"') && !data.includes('"reasoning"') && !contentList.test(data) && !hasOtherFinish(deltas);
@@ -100,7 +101,12 @@ class ChatAnswerRelay implements AnswerRelay {
   }
 
   end(): string {
-    return this.#isEnded ? "" : `data: ${endMark}\n\n`;
+    return this.#isEnded || this.#lacksUsage ? "" : `data: ${endMark}\n\n`;
+  }
+
+  /** Asked for and never said: the writer ends the stream then, with the counts that the gateway has. */
+  get #lacksUsage(): boolean {
+    return this.#includeUsage && !this.#hasUsage;
   }
 
   keepsWhole(body: string, events: readonly GenerateEvent[]): boolean {
@@ -138,6 +144,8 @@ class ChatAnswerRelay implements AnswerRelay {
         if (block.tool !== -1) written.grown.push({ tool: block.tool, text: delta.value });
         else if (block.kind === BlockKind.REASONING) written.reasoning += delta.value;
         else if (block.kind === BlockKind.TEXT) written.text += delta.value;
+      } else if (event.case === "usage") {
+        this.#hasUsage = true;
       } else if (event.case === "finished") {
         const { candidate, reason, rawReason } = event.value;
         const word = finishWord(reason, true);

@@ -1,6 +1,6 @@
 /**
- * Events to the frames of a chat completion stream (surfaces.md C11). What is constant in a stream or a block is built
- * once; a delta costs one JSON string and one concatenation, and neighbours of one batch share a frame.
+ * Events to the frames of a chat completion stream (surfaces.md C11). What is constant in a block is built once; a delta
+ * costs one JSON string and one concatenation, and neighbours of one batch share a frame.
  */
 
 import { type BlockDelta, type BlockEnded, BlockKind, type BlockStarted, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
@@ -21,7 +21,7 @@ import {
 import { writeLogprobs } from "../../core/openai-logprobs.ts";
 import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
-import { answerHead } from "./answer-head.ts";
+import { FrameWriter } from "./frame-writer.ts";
 import { writeUsage } from "./usage.ts";
 import { finishWord, format } from "./wire.ts";
 import { writeChatError } from "./write-error.ts";
@@ -32,9 +32,8 @@ interface Block {
   readonly candidate: number;
   /** Place among the tool calls of the candidate; -1 for other blocks. */
   readonly tool: number;
-  /** What stands before and after a delta's JSON string in a frame; the head is empty for blocks whose text has no form here. */
-  readonly head: string;
-  readonly tail: string;
+  /** What stands before and after a delta's JSON string in a frame; undefined for blocks whose text has no form here. */
+  readonly around: { readonly head: string; readonly tail: string } | undefined;
   readonly custom: boolean;
   /** Code points of the candidate's text before this block, and of this block so far. */
   readonly base: number;
@@ -65,33 +64,25 @@ export function createEventWriter(request: DialectRequest, facts: AnswerFacts): 
 
 class ChatEventWriter implements EventWriter {
   readonly #includeUsage: boolean;
-  readonly #model: string;
-  readonly #facts: AnswerFacts;
+  readonly #frames: FrameWriter;
   readonly #candidates = new Map<number, CandidateState>();
-  /** `data: {"id":...,"model":"...",` */
-  #prefix = "";
-  /** What follows `choices`, to the end of the frame. */
-  #suffix = "";
-  #fingerprint = "";
-  /** Unknown top-level fields of the provider's reply, for the first frame. */
-  #extras: string | undefined;
   #usage: Usage | undefined;
+  /** Of a stream whose bytes are the server's: whether it said its counts. */
+  #hasUsage = false;
   #usageExtras: string | undefined;
   /** Text that waits for its neighbours of the same batch. */
   #pendingBlock: Block | undefined;
   #pendingText = "";
-  #out = "";
 
   constructor(request: DialectRequest, facts: AnswerFacts) {
     this.#includeUsage = request.includeUsage;
-    this.#model = request.generate.model;
-    this.#facts = facts;
+    this.#frames = new FrameWriter({ ...facts, model: request.generate.model, includeUsage: request.includeUsage });
   }
 
   write({ events }: EventBatch): string {
     for (let at = 0; at < events.length; at++) this.#event(events[at] as GenerateEvent, events, at);
     this.#flush();
-    return this.#take();
+    return this.#frames.take();
   }
 
   error(error: GatewayError): string {
@@ -102,16 +93,22 @@ class ChatEventWriter implements EventWriter {
     if (this.#includeUsage && this.#usage !== undefined) {
       const frame: WritableObject = { usage: writeUsage(this.#usage), service_tier: wordFor(serviceTiers, this.#usage.serviceTier) };
       mergeExtras(frame, this.#usageExtras);
-      this.#start();
-      this.#out += `${this.#prefix}"choices":[]${this.#fingerprint},${writeJson(frame).slice(1)}\n\n`;
+      this.#frames.writeUsage(frame);
     }
-    return this.#take() + done;
+    return this.#frames.take() + done;
   }
 
-  #take(): string {
-    const out = this.#out;
-    this.#out = "";
-    return out;
+  sent({ events }: EventBatch): void {
+    for (const { event } of events) {
+      if (event.case === "started") this.#frames.start(event.value);
+      else if (event.case === "usage") this.#hasUsage = true;
+      else if (event.case === "settled") this.#usage = event.value.usage;
+    }
+  }
+
+  /** The relay keeps the end mark back where the client asked for counts and the server gave none. */
+  endRelayed(): string {
+    return this.#includeUsage && !this.#hasUsage ? this.end() : "";
   }
 
   #event(event: GenerateEvent, events: readonly GenerateEvent[], at: number): void {
@@ -129,7 +126,7 @@ class ChatEventWriter implements EventWriter {
         this.#blockEnded(value, event.extrasJson);
         break;
       case "started":
-        this.#start(value, event.extrasJson[format]);
+        this.#frames.start(value, event.extrasJson[format]);
         break;
       case "usage":
         this.#usage = value;
@@ -140,7 +137,7 @@ class ChatEventWriter implements EventWriter {
         const state = this.#candidate(value.candidate);
         if (state.finished) break;
         state.finished = true;
-        this.#choice(value.candidate, {}, choiceExtras(event.extrasJson), finishWord(value.reason, state.refused));
+        this.#frames.writeChoice(value.candidate, {}, choiceExtras(event.extrasJson), finishWord(value.reason, state.refused));
         break;
       }
       case "settled":
@@ -155,27 +152,13 @@ class ChatEventWriter implements EventWriter {
     }
   }
 
-  #start(started?: Parameters<typeof answerHead>[0], extras?: string): void {
-    if (this.#prefix !== "") return;
-    const { id, created, model, systemFingerprint } = answerHead(started, this.#facts, this.#model);
-    const names = `"id":${JSON.stringify(id)},"object":"chat.completion.chunk","created":${created},"model":${JSON.stringify(model)}`;
-    this.#prefix = `data: {${names},`;
-    this.#fingerprint = systemFingerprint === "" ? "" : `,"system_fingerprint":${JSON.stringify(systemFingerprint)}`;
-    this.#suffix = `${this.#fingerprint}${this.#includeUsage ? ',"usage":null' : ""}}\n\n`;
-    this.#extras = extras;
-  }
-
   /** The state of a candidate; its first frame says the role. */
   #candidate(index: number): CandidateState {
     let state = this.#candidates.get(index);
     if (state === undefined) {
-      this.#start();
       state = { blocks: new Map(), tools: 0, textLength: 0, refused: false, finished: false };
       this.#candidates.set(index, state);
-      const frame: WritableObject = {};
-      mergeExtras(frame, this.#extras);
-      this.#extras = undefined;
-      this.#frame([{ index, delta: { role: "assistant", content: "" }, finish_reason: null }], frame);
+      this.#frames.writeRole(index);
     }
     return state;
   }
@@ -185,14 +168,13 @@ class ChatEventWriter implements EventWriter {
     const state = this.#candidate(candidate);
     const tool = kind === BlockKind.TOOL_CALL ? state.tools++ : -1;
     const custom = started.toolCall?.kind === ToolKind.CUSTOM;
-    const { open, close } = deltaShape(kind, tool, custom);
+    const shape = deltaShape(kind, tool, custom);
     state.blocks.set(started.index, {
       kind,
       candidate,
       tool,
       custom,
-      head: open === "" ? "" : `${this.#prefix}"choices":[{"index":${candidate},"delta":${open}`,
-      tail: `${close},"finish_reason":null}]${this.#suffix}`,
+      around: shape === undefined ? undefined : this.#frames.around(candidate, shape),
       base: state.textLength,
       length: 0,
       hasArguments: false,
@@ -208,8 +190,8 @@ class ChatEventWriter implements EventWriter {
         : { index: tool, id, type: "function", function: { name, arguments: "" } };
       if (signature !== undefined) call.extra_content = { google: { thought_signature: signature } };
       mergeExtras(call, extras[format]);
-      this.#choice(candidate, { tool_calls: [call] });
-    } else if (kind === BlockKind.AUDIO && started.id !== "") this.#choice(candidate, { audio: { id: started.id } });
+      this.#frames.writeChoice(candidate, { tool_calls: [call] });
+    } else if (kind === BlockKind.AUDIO && started.id !== "") this.#frames.writeChoice(candidate, { audio: { id: started.id } });
   }
 
   #delta(delta: BlockDelta, extras: Extras): void {
@@ -239,7 +221,7 @@ class ChatEventWriter implements EventWriter {
         break;
       case "transcript":
         this.#flush();
-        if (value !== "") this.#choice(block.candidate, { audio: { transcript: value } });
+        if (value !== "") this.#frames.writeChoice(block.candidate, { audio: { transcript: value } });
         break;
       default:
         this.#richDelta(block, delta, "", extras);
@@ -266,7 +248,7 @@ class ChatEventWriter implements EventWriter {
   #flush(): void {
     const block = this.#pendingBlock;
     if (block === undefined) return;
-    if (block.head !== "") this.#out += block.head + JSON.stringify(this.#pendingText) + block.tail;
+    if (block.around !== undefined) this.#frames.writeText(block.around.head, this.#pendingText, block.around.tail);
     this.#pendingBlock = undefined;
     this.#pendingText = "";
   }
@@ -288,7 +270,7 @@ class ChatEventWriter implements EventWriter {
     }
     choice.finish_reason = null;
     mergeExtras(choice, extras[format]);
-    if (Object.keys(delta).length > 0 || Object.keys(choice).length > 3) this.#frame([choice]);
+    if (Object.keys(delta).length > 0 || Object.keys(choice).length > 3) this.#frames.write([choice]);
   }
 
   #blockEnded(ended: BlockEnded, extras: Extras): void {
@@ -307,18 +289,18 @@ class ChatEventWriter implements EventWriter {
         this.#audioData(block, true);
         const delta: WritableObject = {};
         mergeExtras(delta, extras[format]);
-        if (Object.keys(delta).length > 0) this.#choice(block.candidate, delta);
+        if (Object.keys(delta).length > 0) this.#frames.writeChoice(block.candidate, delta);
         break;
       }
       case BlockKind.IMAGE: {
         const media = ended.media;
         const entry = imageEntry(media?.source ?? { case: "data", value: Buffer.concat(block.bytes) }, media?.mimeType || block.mimeType);
-        if (entry !== undefined && !ended.incomplete) this.#choice(block.candidate, { images: [entry] });
+        if (entry !== undefined && !ended.incomplete) this.#frames.writeChoice(block.candidate, { images: [entry] });
         break;
       }
       case BlockKind.OPAQUE:
         // Content that is a list of parts (Mistral).
-        if (ended.opaque?.format === format) this.#choice(block.candidate, { content: [new RawJson(ended.opaque.dataJson)] });
+        if (ended.opaque?.format === format) this.#frames.writeChoice(block.candidate, { content: [new RawJson(ended.opaque.dataJson)] });
         break;
       default:
         break;
@@ -330,31 +312,20 @@ class ChatEventWriter implements EventWriter {
     const bytes = Buffer.concat(block.bytes);
     const whole = isLast ? bytes.length : bytes.length - (bytes.length % 3);
     block.bytes = whole === bytes.length ? [] : [bytes.subarray(whole)];
-    if (whole > 0) this.#choice(block.candidate, { audio: { data: bytes.toString("base64", 0, whole) } });
+    if (whole > 0) this.#frames.writeChoice(block.candidate, { audio: { data: bytes.toString("base64", 0, whole) } });
   }
 
   /** A record of this format that was not modelled: a choice, or a whole frame without one. */
   #opaque(type: string, dataJson: string): void {
     const data = parseJson(dataJson, upstreamJsonLimits);
     if (!isJsonObject(data)) return;
-    this.#start();
+    this.#frames.start();
     if (type === "choice") {
       const { index, delta, ...rest } = data;
       const candidate = typeof index === "number" ? index : 0;
       this.#candidate(candidate);
-      this.#choice(candidate, isJsonObject(delta) ? (delta as WritableObject) : {}, writeJson(rest as Writable));
-    } else this.#frame([], data as WritableObject);
-  }
-
-  #choice(index: number, delta: WritableObject, extras?: string, finish: string | null = null): void {
-    const choice: WritableObject = { index, delta, finish_reason: finish };
-    mergeExtras(choice, extras);
-    this.#frame([choice]);
-  }
-
-  #frame(choices: Writable[], extras: WritableObject = {}): void {
-    const rest = Object.keys(extras).length === 0 ? "" : `,${writeJson(extras).slice(1, -1)}`;
-    this.#out += `${this.#prefix}"choices":${writeJson(choices)}${rest}${this.#suffix}`;
+      this.#frames.writeChoice(candidate, isJsonObject(delta) ? (delta as WritableObject) : {}, writeJson(rest as Writable));
+    } else this.#frames.write([], data as WritableObject);
   }
 }
 
@@ -369,13 +340,13 @@ const textFields: Readonly<Record<number, string>> = {
   [BlockKind.REFUSAL]: "refusal",
 };
 
-/** The JSON around the text of a delta; empty where such a block has no text here. */
-function deltaShape(kind: BlockKind, tool: number, custom: boolean): { open: string; close: string } {
+/** The JSON around the text of a delta; undefined where such a block has no text here. */
+function deltaShape(kind: BlockKind, tool: number, custom: boolean): { open: string; close: string } | undefined {
   if (kind === BlockKind.TOOL_CALL) {
     return { open: `{"tool_calls":[{"index":${tool},${custom ? '"custom":{"input":' : '"function":{"arguments":'}`, close: "}}]}" };
   }
   const name = textFields[kind];
-  return name === undefined ? { open: "", close: "" } : { open: `{"${name}":`, close: "}" };
+  return name === undefined ? undefined : { open: `{"${name}":`, close: "}" };
 }
 
 /** Unknown members of a whole reply's `message` are members of `delta` here. */

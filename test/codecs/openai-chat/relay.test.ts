@@ -39,6 +39,12 @@ describe("patchRequest", () => {
     expect(patch(body, { quirks: { streamOptions: false } })?.body).not.toContain("stream_options");
   });
 
+  test("calls the output's limit what the target calls it", () => {
+    expect(patch(asked('"max_tokens":5,"seed":1'))?.body).toContain(`${hello},"max_completion_tokens":5,"seed":1,`);
+    expect(patch(asked('"max_completion_tokens":5'), { quirks: { maxTokensField: "max_tokens" } })?.body).toContain('"max_tokens":5');
+    expect(patch(asked('"max_tokens":5'), { quirks: { maxTokensField: "max_tokens" } })?.body).toContain('"max_tokens":5');
+  });
+
   test("keeps from the provider who the end user is, and what is for the gateway", () => {
     const body = asked('"user":"u-1","safety_identifier":"s-1","agumbe_metadata":{"operation":"x"}');
     expect(patch(body)?.body).toBe(`{"model":"m",${hello},"stream":true,"stream_options":{"include_usage":true}}`);
@@ -46,7 +52,7 @@ describe("patchRequest", () => {
   });
 
   test.each<[string, string, { quirks?: OpenAiChatQuirks; traits?: ModelTraits }?]>([
-    ["the limit's other name", '"max_tokens":5'],
+    ["a limit by both its names", '"max_tokens":5,"max_completion_tokens":6'],
     ["a refused parameter", '"seed":5', { quirks: { refusedParameters: ["seed"] } }],
     ["sampling the model does not take", '"temperature":1', { traits: { sampling: false } }],
     ["a temperature out of range", '"temperature":1.5', { quirks: { maxTemperature: 1 } }],
@@ -151,6 +157,12 @@ describe("relayAnswer", () => {
   test("usage that was asked for stays", () => {
     const records = [chunk('{"index":0,"delta":{"content":"a"}}', ',"usage":null'), finish("stop"), chunk("", usage), done];
     expect(relayed(records, { includeUsage: true })).toEqual(records.map((record) => `${record}\n\n`));
+  });
+
+  test("case 22: usage that was asked for and is not said leaves the end to the writer", () => {
+    const records = [delta('"content":"a"'), finish("stop"), done];
+    expect(relayed(records, { includeUsage: true })).toEqual(records.slice(0, -1).map((record) => `${record}\n\n`));
+    expect(relayed(records.slice(0, -1), { includeUsage: true, quirks: { endMarkOptional: true } })).toHaveLength(2);
   });
 
   test("reasoning comes under the name that clients know", () => {
