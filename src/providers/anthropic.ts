@@ -3,7 +3,7 @@
 import { ModelCapability, ModelKind, ModelModality } from "../../gen/dragoman/v1/model_pb.ts";
 import { createAnthropicMessagesCodec } from "../codecs/anthropic-messages/index.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../core/json.ts";
-import type { ModelListing } from "./http-provider.ts";
+import type { ModelListing } from "./list-models-by-http.ts";
 import { arrayOf, count, createModel, type ModelPage, textOf } from "./model-list.ts";
 import { createTraits, type TraitRule } from "./model-traits.ts";
 import { createFromSetup, type ProviderKind, withDefaultPath } from "./provider-kind.ts";

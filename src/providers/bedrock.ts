@@ -5,7 +5,8 @@ import { ModelCapability, ModelKind, ModelModality } from "../../gen/dragoman/v1
 import { type BedrockModelQuirks, claudeQuirks, createBedrockConverseCodec } from "../codecs/bedrock-converse/index.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../core/json.ts";
 import type { Provider } from "../core/provider.ts";
-import type { ModelListing, SignedRequest } from "./http-provider.ts";
+import type { SignedRequest } from "./http-upstream.ts";
+import type { ModelListing } from "./list-models-by-http.ts";
 import { arrayOf, createModel, type ModelPage, textOf } from "./model-list.ts";
 import { createTraits, type TraitRule } from "./model-traits.ts";
 import { type AccessKey, bearer, createFromSetup, type ProviderKind, type ProviderSetup, readAccessKey } from "./provider-kind.ts";

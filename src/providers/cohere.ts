@@ -2,7 +2,7 @@
 import { ModelCapability, ModelKind, ModelModality } from "../../gen/dragoman/v1/model_pb.ts";
 import { createCohereChatCodec, createCohereEmbedCodec } from "../codecs/cohere-chat/index.ts";
 import { isJsonObject, type JsonValue } from "../core/json.ts";
-import type { ModelListing } from "./http-provider.ts";
+import type { ModelListing } from "./list-models-by-http.ts";
 import { arrayOf, count, createModel, type ModelPage, textOf } from "./model-list.ts";
 import { createTraits, type TraitRule } from "./model-traits.ts";
 import { bearer, createFromSetup, type ProviderKind } from "./provider-kind.ts";

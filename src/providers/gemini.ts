@@ -1,7 +1,7 @@
 /** Google's Gemini API. https://ai.google.dev/api */
 import { createGeminiCodec, createGeminiEmbedCodec } from "../codecs/gemini/index.ts";
 import { claimsGeminiModel, geminiModels, readGeminiModels } from "./gemini-models.ts";
-import type { ModelListing } from "./http-provider.ts";
+import type { ModelListing } from "./list-models-by-http.ts";
 import { createTraits } from "./model-traits.ts";
 import { createFromSetup, type ProviderKind, withDefaultPath } from "./provider-kind.ts";
 

@@ -16,6 +16,7 @@ import type { TranslationReport } from "../core/translation.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
 import type { GrpcConnection } from "./grpc-connection.ts";
 import { inlineUntaken, type MediaFetching, settleInlined } from "./inline-media.ts";
+import { settleReport } from "./settle-report.ts";
 import { UnknownFieldReader, unknownFieldsText } from "./unknown-fields.ts";
 
 /** Sends one message and gives the answer's. Throws GatewayError. */
@@ -155,7 +156,7 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
     const { name } = this.#connection;
     if (embedding === undefined) throw new Error(`${name} does not embed`);
     // Written whole, so that paths in the report are those of the client's request.
-    settle(embedding.prepare(request, target, name).report, call);
+    settleReport(embedding.prepare(request, target, name).report, call);
     const parts = splitInputs(request, embedding.maxInputs);
     const replies = await runInLanes(parts, embedLanes, call.signal, async (part, signal) => {
       let unknown: string | undefined;
@@ -176,7 +177,7 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
     const { counting } = await this.#open();
     if (counting === undefined) throw new Error(`${this.#connection.name} does not count`);
     const prepared = counting(request, target, this.#connection.name);
-    settle(prepared.report, call);
+    settleReport(prepared.report, call);
     return prepared.send(this.#sender(call, call.signal));
   }
 
@@ -199,11 +200,6 @@ class GrpcUpstream<Input extends DescMessage, Chunk extends DescMessage, Output 
 /** Two JSON texts of objects without a name in common, as one. */
 function joinExtras(text: string | undefined, more: string): string {
   return text === undefined || text === "{}" || text === "" ? more : `${text.slice(0, -1)},${more.slice(1)}`;
-}
-
-function settle(report: TranslationReport, call: AttemptCall): void {
-  report.settle(call.options?.strict ?? false);
-  call.translation.push(...report.notes);
 }
 
 /** A message is its own init shape; the types cannot say so for a schema that is not known yet. */

@@ -7,6 +7,7 @@ import type { FetchedMedia, MediaFetcher } from "../core/media-fetcher.ts";
 import type { Target } from "../core/target.ts";
 import type { TranslationReport } from "../core/translation.ts";
 import { runInLanes } from "./embed-split.ts";
+import { settleReport } from "./settle-report.ts";
 
 export interface MediaFetching {
   readonly fetcher: MediaFetcher;
@@ -56,20 +57,19 @@ export async function inlineUntaken(
   return { request: isFetched ? await inlineMedia(request, places, media, call.signal) : request, places, isFetched, help };
 }
 
-/** Settles a request's report with what was fetched in it. Throws as `settle` does, with what would help where nothing was fetched. */
+/** Settles a request's report with what was fetched in it. Throws as `settleReport` does, with what would help where nothing was fetched. */
 export function settleInlined(report: TranslationReport, { places, isFetched, help }: InlinedMedia, call: AttemptCall): void {
   if (isFetched) for (const { path } of places) report.emulated(path, "fetched by the gateway and sent as data");
   try {
-    report.settle(call.options?.strict ?? false);
+    settleReport(report, call);
   } catch (thrown) {
     if (isFetched || places.length === 0 || !(thrown instanceof GatewayError)) throw thrown;
     throw new GatewayError(thrown.reason, `${thrown.message}; send the data itself, or ${help}`, thrown.details);
   }
-  call.translation.push(...report.notes);
 }
 
 /** Every URL of the request that the target does not take as one. */
-export function untakenUrls(request: GenerateRequest, codec: UrlCodec, target: Target): readonly Place[] {
+function untakenUrls(request: GenerateRequest, codec: UrlCodec, target: Target): readonly Place[] {
   if (codec.takesUrl === undefined) return [];
   const places: Place[] = [];
   const visit = (part: Part, path: string): void => {
@@ -93,7 +93,7 @@ export function untakenUrls(request: GenerateRequest, codec: UrlCodec, target: T
 }
 
 /** The request with the data in place of these addresses. Throws invalid_request with the path of one that cannot be had. */
-export async function inlineMedia(
+async function inlineMedia(
   request: GenerateRequest,
   places: readonly Place[],
   { fetcher, maxPerRequest }: MediaFetching,

@@ -14,6 +14,7 @@ import { TranslationReport } from "../core/translation.ts";
 import { TokenEstimate } from "../core/usage.ts";
 import type { EmbeddingJob, EmbeddingOutcome } from "./embedding-worker.ts";
 import { createModel } from "./model-list.ts";
+import { settleReport } from "./settle-report.ts";
 
 export const localModel = "use-lite";
 export const localDimensions = 512;
@@ -69,8 +70,7 @@ async function embed(
   const report = new TranslationReport("local");
   if (request.task !== 0) report.dropped("task", `${localModel} makes the same vectors for every task`);
   if (request.title !== "") report.dropped("title", `${localModel} takes no title`);
-  report.settle(call.options?.strict ?? false);
-  call.translation.push(...report.notes);
+  settleReport(report, call);
 
   const vectors: Float32Array[] = [];
   for (const job of splitJobs(texts)) vectors.push(...(await worker.embed(job, call.signal)));
