@@ -31,6 +31,8 @@ export const jwksLimits = {
   unknownEntries: 1_000,
   /** How long the last good keys are used while none can be fetched. */
   staleMs: 24 * 3_600_000,
+  /** How long a caller waits for new keys where old ones are at hand. */
+  patienceMs: 1_000,
   keys: 100,
 };
 
@@ -55,6 +57,8 @@ export class Jwks {
   #failedAt = Number.NEGATIVE_INFINITY;
   #lookedForUnknownAt = Number.NEGATIVE_INFINITY;
   #saidAway = false;
+  /** Whether somebody has waited for the fetch that runs: the others need not. */
+  #isSlow = false;
 
   constructor(options: JwksOptions) {
     this.#options = options;
@@ -93,17 +97,35 @@ export class Jwks {
       if (usable === undefined) throw issuerAway();
       return usable;
     }
+    const fetching = this.#fetch();
+    if (usable === undefined) {
+      return fetching.catch((error: unknown) => {
+        throw issuerAway(error);
+      });
+    }
+    const either = fetching.catch(() => usable);
+    return this.#isSlow ? usable : this.#withPatience(either, usable);
+  }
+
+  /** New keys where they come soon, else those at hand. */
+  async #withPatience(fetching: Promise<KeySet>, usable: KeySet): Promise<KeySet> {
+    const patience = Promise.withResolvers<KeySet>();
+    const timer = setTimeout(() => {
+      this.#isSlow = this.#fetching !== undefined;
+      patience.resolve(usable);
+    }, jwksLimits.patienceMs);
+    timer.unref();
     try {
-      return await this.#fetch();
-    } catch (error) {
-      if (usable === undefined) throw issuerAway(error);
-      return usable;
+      return await Promise.race([fetching, patience.promise]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   #fetch(): Promise<KeySet> {
     this.#fetching ??= this.#fetchKeys().finally(() => {
       this.#fetching = undefined;
+      this.#isSlow = false;
     });
     return this.#fetching;
   }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
+import { parseJson } from "../core/json.ts";
 import { createPrincipal, defaultProject, defaultTenant, type Principal, type Role } from "../core/principal.ts";
 import { isScope, type Scope } from "../core/scope.ts";
 import type { TokenAlgorithm } from "../core/token-algorithm.ts";
@@ -88,11 +89,23 @@ export class Tokens {
         currentDate: new Date(clock.wall()),
         requiredClaims: ["iss", "aud", "exp", "sub"],
       });
+      refuseRepeatedNames(token);
       return payload;
     } catch (error) {
       if (error instanceof GatewayError) throw error;
       if (error instanceof errors.JOSEError || error instanceof TypeError) throw unauthenticated();
       throw error;
+    }
+  }
+}
+
+/** A claim that stands twice says one thing to us and perhaps another to whoever made the token (RFC 7519 section 4). */
+function refuseRepeatedNames(token: string): void {
+  for (const part of token.split(".", 2)) {
+    try {
+      parseJson(Buffer.from(part, "base64url").toString("utf8"));
+    } catch {
+      throw unauthenticated();
     }
   }
 }

@@ -6,13 +6,14 @@ export interface FetchJsonOptions {
   /** Origins that stand in the configuration: only these may be private. */
   readonly configuredOrigins: ReadonlySet<string>;
   readonly userAgent: string;
+  /** Longest time until the whole document is there; by default 10 s. */
+  readonly timeoutMs?: number;
 }
 
 const maxBytes = 1_048_576;
-const timeoutMs = 10_000;
 
 /** Rejects for anything but a 200 with JSON; redirects are not followed. Each call has a connection of its own. */
-export function createFetchJson({ configuredOrigins, userAgent }: FetchJsonOptions): (url: URL) => Promise<unknown> {
+export function createFetchJson({ configuredOrigins, userAgent, timeoutMs = 10_000 }: FetchJsonOptions): (url: URL) => Promise<unknown> {
   return async (url) => {
     const client = new HttpClient({ origin: url, allowPrivate: configuredOrigins.has(url.origin), poolSize: 1 });
     try {

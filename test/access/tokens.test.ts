@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Jwks } from "../../src/access/jwks.ts";
+import { Jwks, jwksLimits } from "../../src/access/jwks.ts";
 import { type ClaimRules, looksLikeToken, Tokens } from "../../src/access/tokens.ts";
 import { GatewayError } from "../../src/core/error.ts";
 import { silentLog } from "../../src/core/log.ts";
@@ -37,15 +37,18 @@ async function jwk({ publicKey }: Pair, facts: Partial<JWK>): Promise<JWK> {
 interface Issuer {
   keys: JWK[];
   down: boolean;
+  /** Whether it never answers. */
+  silent: boolean;
   readonly fetches: string[];
 }
 
 async function open({ claims = plainClaims, ttlMs = 600_000 }: { claims?: ClaimRules; ttlMs?: number } = {}) {
   const clock = new MovableClock();
-  const server: Issuer = { keys: [await jwk(rsa, { kid: "one" }), await jwk(ec, { kid: "two" })], down: false, fetches: [] };
+  const server: Issuer = { keys: [await jwk(rsa, { kid: "one" }), await jwk(ec, { kid: "two" })], down: false, silent: false, fetches: [] };
   const fetchJson = async (url: URL) => {
     server.fetches.push(url.pathname);
     if (server.down) throw new Error("down");
+    if (server.silent) return new Promise<never>(() => undefined);
     return url.pathname.endsWith("openid-configuration") ? { issuer, jwks_uri: "https://id.example/keys" } : { keys: server.keys };
   };
   const jwks = new Jwks({ issuer, fetchJson, ttlMs, clock, log: silentLog });
@@ -168,6 +171,74 @@ describe("every other token is refused", () => {
     }
   });
 
+  test("names that stand twice, in the claims or in the header, though the signature is good", async () => {
+    const { ask, clock } = await open();
+    const exp = Math.floor(clock.time / 1_000) + 300;
+    const head = '{"alg":"RS256","kid":"one"}';
+    const body = (claims: string) => `{"iss":"${issuer}","aud":"dragoman","exp":${exp},${claims}}`;
+    const signText = async (header: string, claims: string) => {
+      const text = `${Buffer.from(header).toString("base64url")}.${Buffer.from(claims).toString("base64url")}`;
+      const signature = await crypto.subtle.sign("RSASSA-PKCS1-v1_5", rsa.privateKey as CryptoKey, Buffer.from(text));
+      return `${text}.${Buffer.from(signature).toString("base64url")}`;
+    };
+    expect(await ask(await signText(head, body('"sub":"ann"')))).toMatchObject({ owner: "ann" });
+    for (const claims of [
+      '"sub":"ann","sub":"root"',
+      '"sub":"ann","roles":["gw-view"],"roles":["gw-admin"]',
+      '"sub":"ann","\\u0073ub":"root"',
+    ]) {
+      expect(await ask(await signText(head, body(claims))), claims).toBe("unauthenticated");
+    }
+    expect(await ask(await signText('{"alg":"RS256","kid":"two","kid":"one"}', body('"sub":"ann"')))).toBe("unauthenticated");
+  });
+
+  test("claims of the wrong type, and tokens within tokens", async () => {
+    const { sign, ask } = await open();
+    const wrong: Record<string, unknown>[] = [
+      { exp: "9999999999" },
+      { exp: Number.MAX_VALUE },
+      { nbf: "0" },
+      { iss: [issuer] },
+      { aud: { dragoman: true } },
+      { aud: ["other", ["dragoman"]] },
+      { sub: 7 },
+      { sub: ["ann"] },
+      { sub: "x".repeat(2_000) },
+    ];
+    for (const payload of wrong) {
+      const token = await sign(payload as JWTPayload);
+      const answer = await ask(token);
+      // A time beyond all others is one still.
+      if (payload.exp === Number.MAX_VALUE) expect(answer).toHaveProperty("id");
+      else expect(answer, JSON.stringify(payload)).toBe("unauthenticated");
+    }
+    const inner = await sign();
+    expect(
+      await ask(await new SignJWT({ sub: inner }).setProtectedHeader({ alg: "RS256", kid: "one", cty: "JWT" }).sign(rsa.privateKey)),
+    ).toBe("unauthenticated");
+  });
+
+  test("headers that name other keys are not followed", async () => {
+    const { ask, server, clock, keyFetches } = await open();
+    const exp = Math.floor(clock.time / 1_000) + 300;
+    const forged = async (header: object) =>
+      new SignJWT({ iss: issuer, aud: "dragoman", sub: "root", exp })
+        .setProtectedHeader({ alg: "RS256", kid: "one", ...header })
+        .sign(other.privateKey);
+    const own = await exportJWK(other.publicKey);
+    for (const header of [
+      { jku: "https://evil.example/keys" },
+      { x5u: "https://evil.example/chain.pem" },
+      { jwk: own },
+      { x5c: ["MIIB"] },
+      { jku: "https://id.example/keys", jwk: own },
+    ]) {
+      expect(await ask(await forged(header)), JSON.stringify(header)).toBe("unauthenticated");
+    }
+    expect(server.fetches.filter((path) => !["/keys", "/realm/.well-known/openid-configuration"].includes(path))).toEqual([]);
+    expect(keyFetches()).toBe(1);
+  });
+
   test("a set with shared or private keys uses only the public ones", async () => {
     const { sign, ask, server } = await open();
     server.keys = [{ kty: "oct", k: "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", kid: "hs" }, await jwk(rsa, { kid: "one" })];
@@ -200,6 +271,18 @@ describe("the issuer's keys", () => {
     clock.time += 2_000;
     await ask(await sign({ sub: "latest" }));
     expect(keyFetches()).toBe(2);
+  });
+
+  test("that are slow to come hold nobody up while old ones are at hand", async () => {
+    const { sign, ask, server, clock } = await open();
+    await ask(await sign());
+    clock.time += 601_000;
+    server.silent = true;
+    const begin = performance.now();
+    // One waits for all: each on its own would wait for longer than all of them together may take.
+    for (let index = 0; index < 8; index++) expect(await ask(await sign({ sub: `s${index}` }))).toMatchObject({ owner: `s${index}` });
+    expect(performance.now() - begin).toBeLessThan(7 * jwksLimits.patienceMs);
+    expect(server.fetches.filter((path) => path === "/keys")).toHaveLength(2);
   });
 
   test("a new key id is looked for once", async () => {
