@@ -38,8 +38,9 @@ export async function openDatabase(place: DatabasePlace, now: () => number, migr
   const database = connect(place);
   try {
     if (place.engine !== "postgres") await migrate(database, now);
-    else if (migrateOnStart) await migrateDatabase(place, now);
-    else await requireCurrent(database);
+    else if (!migrateOnStart) await requireCurrent(database);
+    // Asked first with the patience of every statement: steps may take an hour, a server that does not answer may not.
+    else if ((await readSchemaState(database)).pending.length > 0) await migrateDatabase(place, now);
     return database;
   } catch (thrown) {
     await database.close();

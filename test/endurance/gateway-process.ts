@@ -1,6 +1,7 @@
 /** The gateway as a process of its own, which may be killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -43,8 +44,10 @@ export async function startGatewayProcess(config: string, words: readonly string
   const until = performance.now() + startMs;
   while (!out.includes("buf curl")) {
     if (child.exitCode !== null || performance.now() > until) {
+      const state =
+        child.exitCode === null ? `in ${startMs} ms, with ${cpuMsOf(child)} ms of a processor` : `and ends with ${child.exitCode}`;
       child.kill("SIGKILL");
-      throw new Error(`the gateway does not start:\n${out}\n${err}`);
+      throw new Error(`the gateway does not start ${state}:\n${out}\n${err}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -62,6 +65,17 @@ export async function startGatewayProcess(config: string, words: readonly string
       return child.exitCode;
     },
   };
+}
+
+/** Of the program and its threads: tells one that hangs from one that never had its turn. Field 14 and 15 of proc(5) stat, in hundredths. */
+function cpuMsOf({ pid }: ChildProcess): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return 10 * (Number(fields[11]) + Number(fields[12]));
+  } catch {
+    return Number.NaN;
+  }
 }
 
 async function ended(child: ChildProcess): Promise<void> {

@@ -1,5 +1,5 @@
 /** The thread that holds one connection: node:sqlite is synchronous, and waits for other processes' locks. */
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
@@ -50,7 +50,8 @@ function answerTo(task: ThreadTask): readonly JobAnswer[] {
 function open(): DatabaseSync {
   if (file !== ":memory:" && !readOnly) {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    closeSync(openSync(file, "a", 0o600));
+    // Never one that is there: closing it would give up the locks that another connection of this process has on it.
+    if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
   }
   const opened = new DatabaseSync(file, { readOnly, timeout: busyMs });
   if (!readOnly) {
