@@ -7,7 +7,7 @@ import { type GenerateRequest, type Message, type Part, Role, ToolKind } from ".
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
 import { effortLevels } from "../../core/effort.ts";
-import { isJsonObject, type JsonObject, type JsonValue, type WritableObject, writeJson } from "../../core/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { sniffMediaType } from "../../core/media-type.ts";
 import { serviceTiers } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
@@ -31,13 +31,24 @@ export function patchRequest(
   if (!takesTools(body, quirks) || !isUsual(body) || !takesMessages(request, target, quirks)) return undefined;
   const report = new TranslationReport(format);
   if (!quirks.unpairedToolCalls) refuseUnpaired(request.messages, false, report);
-  const patched: WritableObject = { ...(body as WritableObject), model: target.model, stream };
+  const patched: WritableObject = { ...renameLimit(body, quirks), model: target.model, stream };
   const user = request.attribution?.endUserId ?? "";
   if (quirks.sendUser !== undefined && user !== "") patched[quirks.sendUser] = user;
   for (const name of Object.keys(patched)) if (isKept(name) && !(name === quirks.sendUser && user !== "")) delete patched[name];
   if (!stream || quirks.streamOptions === false) delete patched.stream_options;
   else patched.stream_options = { ...(isJsonObject(body.stream_options) ? body.stream_options : {}), include_usage: true };
   return { path: quirks.path ?? path, headers: {}, body: writeJson(patched), report };
+}
+
+/** The output's limit under the name that the target knows, in its place; the other name is mostly refused. */
+function renameLimit(body: JsonObject, quirks: OpenAiChatQuirks): WritableObject {
+  const { known, other } = limitNames(quirks);
+  if (!Object.hasOwn(body, other)) return body as WritableObject;
+  return Object.fromEntries(Object.entries(body).map(([name, value]) => [name === other ? known : name, value as Writable]));
+}
+
+function limitNames({ maxTokensField: known = "max_completion_tokens" }: OpenAiChatQuirks) {
+  return { known, other: known === "max_tokens" ? "max_completion_tokens" : "max_tokens" };
 }
 
 /** Fields that never reach a provider as the client wrote them: who the end user is, and what the gateway itself is told. */
@@ -51,8 +62,9 @@ const nativeFields = ["top_k", "min_p", "repetition_penalty"] as const;
 
 function takesFields(body: JsonObject, { traits }: Target, quirks: OpenAiChatQuirks): boolean {
   const has = (name: string) => (body[name] ?? null) !== null;
-  const otherLimit = quirks.maxTokensField === "max_tokens" ? "max_completion_tokens" : "max_tokens";
-  if (has(otherLimit) || rewritten.some(has) || quirks.refusedParameters?.some(has)) return false;
+  const { known, other } = limitNames(quirks);
+  if ((Object.hasOwn(body, known) && Object.hasOwn(body, other)) || rewritten.some(has) || quirks.refusedParameters?.some(has))
+    return false;
   if (traits.sampling === false && ["temperature", "top_p", "top_k"].some(has)) return false;
   if (nativeFields.some((name) => has(name) && !quirks.nativeFields?.includes(name))) return false;
   if (has("top_k") && typeof body.top_k === "number" && body.top_k < 0) return false;
