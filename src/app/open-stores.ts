@@ -11,7 +11,7 @@ export function openStores(config: Config, log: Logger): Promise<Stores> {
     ...databasePlace(config),
     migrateOnStart: config.stores.migrate_on_start,
     responses: { maxBytes: config.responses_store.max_bytes, ttlMs: config.responses_store.ttl_seconds * 1_000 },
-    idempotency: { maxBytes: config.idempotency.max_bytes },
+    idempotency: { maxBytes: config.idempotency.max_bytes, maxKeys: config.idempotency.max_keys },
     clock: systemClock,
     log,
   });

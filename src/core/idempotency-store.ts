@@ -32,7 +32,9 @@ export type IdempotencyState =
   | { readonly state: "in_flight"; readonly startedAt: number }
   | { readonly state: "finished"; readonly reply: StoredReply }
   /** The key was used with another body. */
-  | { readonly state: "other_body" };
+  | { readonly state: "other_body" }
+  /** The key is new, and the tenant has as many as it may. */
+  | { readonly state: "full"; readonly maxKeys: number };
 
 export interface IdempotencyStore {
   /** Of callers at the same moment exactly one gets `new`. */

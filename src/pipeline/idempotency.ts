@@ -36,6 +36,9 @@ const graceMs = 60_000;
 /** When whoever came second may ask again. */
 const inFlightRetryMs = 1_000;
 
+/** And who found no room for another key: some end all the time. */
+const fullRetryMs = 60_000;
+
 /** What a record holds beside the answer's bytes. */
 type Meta =
   | { readonly kind: "answer" }
@@ -191,6 +194,12 @@ async function begin<Desc extends DescMessage>(
         "idempotency_mismatch",
         "this idempotency key was used with another request; use a new key for each request, and the same only to repeat it",
       );
+    case "full":
+      throw new GatewayError("rate_limited", `the tenant has ${state.maxKeys} idempotency keys, which is the most; leave the key out`, {
+        retryAfterMs: fullRetryMs,
+        violations: [{ subject: "tenant/idempotency_keys", description: `keys end ${Math.ceil(keepMs / 1_000)} s after their call began` }],
+        undispatched: true,
+      });
     case "finished":
       return readReply(state.reply);
   }

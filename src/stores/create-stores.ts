@@ -8,7 +8,7 @@ import type { StoreEngine, Stores } from "../core/stores.ts";
 import { createAuditStore } from "./audit.ts";
 import { createCallerAgentStore } from "./caller-agents.ts";
 import { allTenants } from "./database.ts";
-import { createIdempotencyStore } from "./idempotency.ts";
+import { createIdempotencyStore, type IdempotencyBounds } from "./idempotency.ts";
 import { createKeyStore } from "./keys.ts";
 import { createLedgerStore } from "./ledger.ts";
 import { createLimitRuleStore } from "./limit-rules.ts";
@@ -26,7 +26,7 @@ export interface StoresOptions extends DatabasePlace {
   readonly migrateOnStart: boolean;
   readonly responses: { readonly maxBytes: number; readonly ttlMs: number };
   /** Most bytes of answers that are kept for repeats; absent: no bound. */
-  readonly idempotency?: { readonly maxBytes: number } | undefined;
+  readonly idempotency?: IdempotencyBounds | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -67,7 +67,7 @@ export async function createStores(options: StoresOptions): Promise<Stores> {
     sessions: createSessionStore(database),
     callerAgents: createCallerAgentStore(database, clock),
     audit: createAuditStore(database),
-    idempotency: createIdempotencyStore(database, options.idempotency?.maxBytes),
+    idempotency: createIdempotencyStore(database, options.idempotency),
     // In memory without a detour over a thread.
     responses:
       engine === "memory"

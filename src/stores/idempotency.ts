@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { IdempotencyAttempt, IdempotencyId, IdempotencyState, IdempotencyStore } from "../core/idempotency-store.ts";
 import { allTenants, type Database, type SqlValue, type Statement, storeAway } from "./database.ts";
+import { IdempotencyRoom } from "./idempotency-room.ts";
 import { readBytes, readNumber, readSum, readText } from "./read-value.ts";
 
 /** The record may go between two looks at it; then the key is free. */
@@ -13,12 +14,23 @@ const slack = 16;
 /** Rows of one step. */
 const stepRows = 100;
 
-/** `maxBytes` bounds the bodies together, to within a sixteenth: the oldest give theirs up and keep their key. */
-export function createIdempotencyStore(database: Database, maxBytes = Number.POSITIVE_INFINITY): IdempotencyStore {
+export interface IdempotencyBounds {
+  /** Of the bodies together, to within a sixteenth: the oldest give theirs up and keep their key. */
+  readonly maxBytes: number;
+  /** Of each tenant: others are refused until some of them end. */
+  readonly maxKeys: number;
+}
+
+const unbounded = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.MAX_SAFE_INTEGER };
+
+export function createIdempotencyStore(database: Database, { maxBytes, maxKeys }: IdempotencyBounds = unbounded): IdempotencyStore {
+  const room = new IdempotencyRoom(database, maxKeys);
   let written = 0;
 
   return {
     async begin(tenant, id, attempt) {
+      // A key that is known is answered even where there is no room for another.
+      if (!(await room.take(tenant, attempt.now))) return (await readState(tenant, id, attempt, true)) ?? { state: "full", maxKeys };
       for (let look = 0; look < maxLooks; look++) {
         const token = randomUUID();
         const [taken] = await database.write(tenant, [takeStatement(tenant, id, attempt, token)]);
@@ -76,11 +88,12 @@ export function createIdempotencyStore(database: Database, maxBytes = Number.POS
   async function readState(
     tenant: string,
     { scope, key }: IdempotencyId,
-    { bodyHash }: IdempotencyAttempt,
+    { bodyHash, now }: IdempotencyAttempt,
+    keptOnly = false,
   ): Promise<IdempotencyState | undefined> {
     const sql = "SELECT * FROM idempotency WHERE tenant = ? AND scope = ? AND client_key = ?";
     const [row] = await database.rows(tenant, sql, [tenant, scope, key]);
-    if (row === undefined) return undefined;
+    if (row === undefined || (keptOnly && readNumber(row, "kept_until") <= now)) return undefined;
     if (readText(row, "body_hash") !== bodyHash) return { state: "other_body" };
     if (readText(row, "state") === "running") return { state: "in_flight", startedAt: readNumber(row, "started_at") };
     return {

@@ -69,7 +69,7 @@ function sqlitePlace(): DatabasePlace {
 /** All stores on a place, closed when the test is over. */
 export async function openTestStores(place: DatabasePlace, clock: Clock = new TestClock()): Promise<Stores> {
   const responses = { maxBytes: 1 << 20, ttlMs: 60_000 };
-  const idempotency = { maxBytes: 100_000 };
+  const idempotency = { maxBytes: 100_000, maxKeys: 1_000 };
   const stores = await createStores({ ...place, migrateOnStart: true, responses, idempotency, clock, log: quiet });
   onTestFinished(() => stores.close());
   return stores;

@@ -27,6 +27,9 @@ export const responsesStore = z.strictObject({
 
 export const idempotency = z.strictObject({
   keep_seconds: seconds(1, 2_592_000).default(86_400).describe("How long a call with an idempotency key can be repeated"),
+  max_keys: count(1, 1_000_000_000)
+    .default(100_000)
+    .describe("Most keys of one tenant at once; a call with a further one is refused until some of them end"),
   max_bytes: count(65_536, 1_099_511_627_776)
     .default(268_435_456)
     .describe("Most bytes of kept answers together; of the oldest beyond it only the key stays, so that a repeat is refused"),
