@@ -1,7 +1,10 @@
 /** What is known of the providers before any of them is made: the configuration's word over the environment's. */
+import { readFileSync } from "node:fs";
+import { ConfigError } from "../config/problem.ts";
 import type { Config, ProviderConfig } from "../config/schema.ts";
-import type { Secret } from "../core/secret.ts";
+import { Secret } from "../core/secret.ts";
 import { environmentOf, type ProviderSettings, settingsFromEnvironment } from "../providers/registry.ts";
+import { checkTls, type UpstreamTls } from "../providers/upstream-tls.ts";
 import { mapValues } from "./map-values.ts";
 
 export interface KnownProviders {
@@ -48,6 +51,7 @@ function settingsOf(name: string, entry: ProviderConfig, inherited: ProviderSett
     region: entry.region ?? inherited?.region,
     baseUrl: entry.base_url ?? inherited?.baseUrl,
     apiVersion: entry.api_version ?? inherited?.apiVersion,
+    ...readTls(name, entry),
     headers: mapValues(entry.headers, (value) => value.reveal()),
     models: entry.models,
     timeouts: {
@@ -58,6 +62,34 @@ function settingsOf(name: string, entry: ProviderConfig, inherited: ProviderSett
     },
     poolSize: entry.pool_size,
   };
+}
+
+/** Throws ConfigError for files that cannot be read or used. */
+function readTls(name: string, { tls }: ProviderConfig): UpstreamTls {
+  if (tls === undefined) return {};
+  const read = (member: "ca_file" | "cert_file" | "key_file"): string | undefined => {
+    const file = tls[member];
+    try {
+      return file === undefined ? undefined : readFileSync(file, "utf8");
+    } catch {
+      throw wrongTls(name, member, "cannot be read");
+    }
+  };
+  const [certificateAuthority, certificate, key] = [read("ca_file"), read("cert_file"), read("key_file")];
+  const settings: UpstreamTls = {
+    certificateAuthority,
+    clientCertificate: certificate === undefined || key === undefined ? undefined : { certificate, key: new Secret(key) },
+  };
+  try {
+    checkTls(settings);
+  } catch {
+    throw wrongTls(name, undefined, "holds no PEM certificates, or a key that is encrypted or another certificate's");
+  }
+  return settings;
+}
+
+function wrongTls(name: string, member: string | undefined, message: string): ConfigError {
+  return new ConfigError([{ path: ["providers", name, "tls", ...(member === undefined ? [] : [member])], message }]);
 }
 
 /** From one place: halves of two keys are no key. */

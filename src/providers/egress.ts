@@ -10,6 +10,7 @@ import type { buildConnector } from "undici";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { classifyAddress } from "./address-scope.ts";
 import { TransportFailure } from "./transport-failure.ts";
+import { contextOptions, type UpstreamTls } from "./upstream-tls.ts";
 
 /** Gives every address of a name, as `dns.lookup` with `all` does. */
 export type Resolve = (hostname: string, done: (error: Error | null, addresses: readonly LookupAddress[]) => void) => void;
@@ -21,13 +22,11 @@ export interface EgressRule {
   readonly allowPrivate: boolean;
 }
 
-export interface ConnectorOptions extends EgressRule {
+export interface ConnectorOptions extends EgressRule, UpstreamTls {
   /** Milliseconds for the name look-up and the TCP handshake together. */
   readonly connectTimeoutMs: number;
   /** Milliseconds for the TLS handshake. */
   readonly tlsTimeoutMs: number;
-  /** PEM certificates to trust instead of the system's. */
-  readonly certificateAuthority?: string | undefined;
   readonly resolve?: Resolve | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -111,10 +110,9 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       const secured = connectTls({
         socket: plain,
         ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-        ...(options.certificateAuthority === undefined ? {} : { ca: options.certificateAuthority }),
+        ...contextOptions(options),
         ...(session === undefined ? {} : { session }),
         host: hostname,
-        minVersion: "TLSv1.2",
         ALPNProtocols: ["http/1.1"],
       });
       const handshake = setTimeout(() => secured.destroy(new TransportFailure("tls_timeout", "TLS timeout")), options.tlsTimeoutMs);

@@ -25,8 +25,9 @@ import { GrpcStreamReader, type MessageSource } from "./grpc-stream-reader.ts";
 import { type HttpTimeouts, httpTimeouts } from "./http-limits.ts";
 import { readServiceError, tooLong } from "./read-service-error.ts";
 import { TransportFailure, transportError, transportFailure } from "./transport-failure.ts";
+import { contextOptions, type UpstreamTls } from "./upstream-tls.ts";
 
-export interface GrpcClientOptions {
+export interface GrpcClientOptions extends UpstreamTls {
   /** Scheme, host and port. */
   readonly origin: URL;
   /** Whether loopback and private addresses may be connected to. */
@@ -34,8 +35,6 @@ export interface GrpcClientOptions {
   /** `dragoman/1.2.3`. */
   readonly userAgent: string;
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
-  /** PEM certificates to trust instead of the system's. */
-  readonly certificateAuthority?: string | undefined;
   readonly resolve?: Resolve | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -63,7 +62,7 @@ export class GrpcClient {
   readonly #connectMs: number;
 
   constructor(options: GrpcClientOptions) {
-    const { origin, certificateAuthority } = options;
+    const { origin } = options;
     this.origin = origin.origin;
     this.#timeouts = { ...httpTimeouts, ...options.timeouts };
     this.#clock = options.clock ?? systemClock;
@@ -71,10 +70,7 @@ export class GrpcClient {
     const isSecure = origin.protocol === "https:";
     this.#connectMs = this.#timeouts.connectMs + (isSecure ? this.#timeouts.tlsMs : 0);
     const { target, options: resolution } = resolvedTarget(this.#names);
-    const secure = () =>
-      credentials.createFromSecureContext(
-        createSecureContext({ minVersion: "TLSv1.2", ...(certificateAuthority === undefined ? {} : { ca: certificateAuthority }) }),
-      );
+    const secure = () => credentials.createFromSecureContext(createSecureContext(contextOptions(options)));
     this.#client = new Client(target, isSecure ? secure() : credentials.createInsecure(), {
       ...resolution,
       "grpc.primary_user_agent": options.userAgent,

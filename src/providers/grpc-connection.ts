@@ -127,6 +127,7 @@ export class GrpcConnection {
       userAgent: `dragoman/${dependencies.version}`,
       timeouts: settings.timeouts,
       certificateAuthority: settings.certificateAuthority,
+      clientCertificate: settings.clientCertificate,
       resolve: dependencies.resolve,
       clock: dependencies.clock,
     });

@@ -10,8 +10,9 @@ import { GatewayError } from "../core/error.ts";
 import { createConnector, type Resolve } from "./egress.ts";
 import { type HttpTimeouts, httpLimits, httpTimeouts } from "./http-limits.ts";
 import { transportError, transportFailure } from "./transport-failure.ts";
+import type { UpstreamTls } from "./upstream-tls.ts";
 
-export interface HttpClientOptions {
+export interface HttpClientOptions extends UpstreamTls {
   /** Scheme, host and port; path and query are not looked at. */
   readonly origin: URL;
   /** Whether loopback and private addresses may be connected to. */
@@ -19,8 +20,6 @@ export interface HttpClientOptions {
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
   /** Most sockets at once; further requests wait for one. */
   readonly poolSize?: number | undefined;
-  /** PEM certificates to trust instead of the system's. */
-  readonly certificateAuthority?: string | undefined;
   readonly resolve?: Resolve | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -81,6 +80,7 @@ export class HttpClient {
         connectTimeoutMs: this.#timeouts.connectMs,
         tlsTimeoutMs: this.#timeouts.tlsMs,
         certificateAuthority: options.certificateAuthority,
+        clientCertificate: options.clientCertificate,
         resolve: options.resolve,
         clock: options.clock,
       }),

@@ -9,9 +9,10 @@ import type { Credential } from "./http-headers.ts";
 import type { HttpTimeouts } from "./http-limits.ts";
 import { createHttpProvider, type HttpProviderOptions } from "./http-provider.ts";
 import type { MediaFetching } from "./inline-media.ts";
+import type { UpstreamTls } from "./upstream-tls.ts";
 
 /** One provider as configured. */
-export interface ProviderSettings {
+export interface ProviderSettings extends UpstreamTls {
   /** The first half of `provider/model`. */
   readonly name: string;
   /** Vendor; defaults to the name. */
@@ -34,8 +35,6 @@ export interface ProviderSettings {
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
   /** Most sockets at once. */
   readonly poolSize?: number | undefined;
-  /** PEM certificates to trust instead of the system's. */
-  readonly certificateAuthority?: string | undefined;
   /** Over what the vendor's table says, for servers that speak Chat Completions. */
   readonly quirks?: OpenAiChatQuirks | undefined;
 }
@@ -115,6 +114,7 @@ export function createFromSetup(setup: ProviderSetup, options: VendorOptions): P
     timeouts: settings.timeouts,
     poolSize: settings.poolSize,
     certificateAuthority: settings.certificateAuthority,
+    clientCertificate: settings.clientCertificate,
     resolve: dependencies.resolve,
     clock: dependencies.clock,
   });

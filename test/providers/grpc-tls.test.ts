@@ -84,6 +84,23 @@ describe("is refused, before any call, and why stands in the log only:", () => {
   });
 });
 
+describe("an upstream that asks for a certificate", () => {
+  const clients = pem("client-authority");
+  const clientCertificate = { certificate: pem("client").toString("utf8"), key: new Secret(pem("client-key").toString("utf8")) };
+
+  test("is shown the one that is configured", async () => {
+    const { outcome, seen } = await askOver({ settings: { certificateAuthority, clientCertificate }, clients });
+    expect(await outcome).toBe("hello");
+    expect(seen[0]?.clientName).toBe("gateway.test");
+  });
+
+  test("is not asked anything without", async () => {
+    const { outcome, seen } = await askOver({ settings: { certificateAuthority }, clients });
+    expect(await outcome).toMatchObject({ reason: "provider_error", details: { undispatched: true } });
+    expect(seen).toEqual([]);
+  });
+});
+
 test("over TLS too, a call that is stopped ends at the upstream", async () => {
   const stop = new AbortController();
   const { outcome, seen } = await askOver({

@@ -3,15 +3,20 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { Secret } from "../../src/core/secret.ts";
 import { HttpClient } from "../../src/providers/http-client.ts";
 
 const cert = readFileSync(new URL("../fixtures/tls/certificate.pem", import.meta.url), "utf8");
 const key = readFileSync(new URL("../fixtures/tls/key.pem", import.meta.url), "utf8");
 
-async function startTls() {
+const client = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url), "utf8");
+const clientCertificate = { certificate: client("client"), key: new Secret(client("client-key")) };
+
+async function startTls({ asks = false } = {}) {
   const sockets: TLSSocket[] = [];
   const requests: string[] = [];
-  const server = createServer({ cert, key }, (request, response) => {
+  const asking = asks ? { requestCert: true, ca: client("client-authority") } : {};
+  const server = createServer({ cert, key, ...asking }, (request, response) => {
     requests.push(request.url ?? "");
     response.end("hello");
   });
@@ -24,11 +29,12 @@ async function startTls() {
   return { port: (server.address() as AddressInfo).port, sockets, requests };
 }
 
-async function get(origin: string, certificateAuthority?: string): Promise<string> {
+async function get(origin: string, certificateAuthority?: string, own?: typeof clientCertificate): Promise<string> {
   const client = new HttpClient({
     origin: new URL(origin),
     allowPrivate: true,
     certificateAuthority,
+    clientCertificate: own,
     resolve: (_hostname, done) => done(null, [{ address: "127.0.0.1", family: 4 }]),
   });
   onTestFinished(() => client.close());
@@ -44,6 +50,14 @@ describe("TLS to an upstream", () => {
     expect(await get(`https://upstream.test:${port}`, cert)).toBe("hello");
     expect(sockets[0]).toMatchObject({ servername: "upstream.test", alpnProtocol: "http/1.1" });
     expect(sockets[0]?.getProtocol()).toMatch(/^TLSv1\.[23]$/);
+  });
+
+  test("shows an upstream that asks for it the certificate that is configured", async () => {
+    const { port, requests, sockets } = await startTls({ asks: true });
+    expect(await get(`https://upstream.test:${port}`, cert, clientCertificate)).toBe("hello");
+    expect(sockets[0]?.getPeerCertificate().subject.CN).toBe("gateway.test");
+    await expect(get(`https://upstream.test:${port}`, cert)).rejects.toMatchObject({ reason: "provider_error" });
+    expect(requests).toHaveLength(1);
   });
 
   test.each([

@@ -1,6 +1,17 @@
 /** One upstream vendor. */
 import { z } from "zod";
-import { baseUrl, count, headerName, headerValue, seconds, secretText } from "../field.ts";
+import { baseUrl, count, headerName, headerValue, pathText, seconds, secretText } from "../field.ts";
+
+const tls = z
+  .strictObject({
+    ca_file: pathText.optional().describe("PEM file of the authorities that vouch for it, instead of the system's"),
+    cert_file: pathText.optional().describe("PEM file of the certificate, with its chain, that it is shown where it asks for one"),
+    key_file: pathText.optional().describe("PEM file of that certificate's private key"),
+  })
+  .refine(
+    ({ cert_file: cert, key_file: key }) => (cert === undefined) === (key === undefined),
+    "has only one of cert_file and key_file; set both",
+  );
 
 export const provider = z.strictObject({
   type: z.string().min(1).optional().describe("What kind of vendor it is; by default its name"),
@@ -17,6 +28,7 @@ export const provider = z.strictObject({
     .optional()
     .describe("For AWS: where the models run; by default AWS_REGION or AWS_DEFAULT_REGION"),
   base_url: baseUrl.optional().describe("Where its API is, with the version's path, as in http://10.0.0.5:8000/v1"),
+  tls: tls.optional().describe("Certificates of connections to it, over HTTP and gRPC alike"),
   headers: z.record(headerName, headerValue).default({}).describe("Further headers of every request; their values are treated as secrets"),
   api_version: z.string().min(1).optional().describe("Version that the vendor wants named"),
   models: z.array(z.string().min(1)).optional().describe("Model ids it serves; by default it is asked"),
