@@ -1,5 +1,4 @@
 /** The frames of a chat completion stream, read into events (contract.md 4, Chat reader). */
-
 import type { EventReader } from "../../core/dialect.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { readFrame } from "../../core/openai-frame.ts";

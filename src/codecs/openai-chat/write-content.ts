@@ -1,5 +1,4 @@
 /** Parts of a message as Chat content, with what could not be carried in the report. */
-
 import type { CacheMarker } from "../../../gen/dragoman/v1/call_pb.ts";
 import type { Media, Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { MediaKind } from "../../core/dialect.ts";

@@ -2,7 +2,6 @@
  * Events to the frames of a chat completion stream (surfaces.md C11). What is constant in a block is built once; a delta
  * costs one JSON string and one concatenation, and neighbours of one batch share a frame.
  */
-
 import { type BlockDelta, type BlockEnded, BlockKind, type BlockStarted, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { AnswerFacts, DialectRequest, EventWriter } from "../../core/dialect.ts";
@@ -22,30 +21,11 @@ import { writeLogprobs } from "../../core/openai-logprobs.ts";
 import { serviceTiers, wordFor } from "../../core/openai-words.ts";
 import { codePoints, writeAnnotation } from "./annotations.ts";
 import { FrameWriter } from "./frame-writer.ts";
+import { type Block, openBlock, textFields } from "./open-block.ts";
 import { writeUsage } from "./usage.ts";
 import { finishWord, format } from "./wire.ts";
 import { writeChatError } from "./write-error.ts";
 import { imageEntry } from "./write-media.ts";
-
-interface Block {
-  readonly kind: BlockKind;
-  readonly candidate: number;
-  /** Place among the tool calls of the candidate; -1 for other blocks. */
-  readonly tool: number;
-  /** What stands before and after a delta's JSON string in a frame; undefined for blocks whose text has no form here. */
-  readonly around: { readonly head: string; readonly tail: string } | undefined;
-  readonly custom: boolean;
-  /** Code points of the candidate's text before this block, and of this block so far. */
-  readonly base: number;
-  length: number;
-  /** Whether arguments were written. */
-  hasArguments: boolean;
-  /** Reasoning summary that was written last. */
-  section: number;
-  /** Bytes that do not fill a base64 group yet, or all of an image. */
-  bytes: Uint8Array[];
-  mimeType: string;
-}
 
 interface CandidateState {
   readonly blocks: Map<number, Block>;
@@ -168,20 +148,7 @@ class ChatEventWriter implements EventWriter {
     const state = this.#candidate(candidate);
     const tool = kind === BlockKind.TOOL_CALL ? state.tools++ : -1;
     const custom = started.toolCall?.kind === ToolKind.CUSTOM;
-    const shape = deltaShape(kind, tool, custom);
-    state.blocks.set(started.index, {
-      kind,
-      candidate,
-      tool,
-      custom,
-      around: shape === undefined ? undefined : this.#frames.around(candidate, shape),
-      base: state.textLength,
-      length: 0,
-      hasArguments: false,
-      section: 0,
-      bytes: [],
-      mimeType: started.mimeType,
-    });
+    state.blocks.set(started.index, openBlock(started, tool, state.textLength, this.#frames));
     if (kind === BlockKind.REFUSAL) state.refused = true;
     if (started.toolCall !== undefined && tool !== -1) {
       const { id, name } = started.toolCall;
@@ -331,22 +298,6 @@ class ChatEventWriter implements EventWriter {
 
 function isDefined<Value>(value: Value | undefined): value is Value {
   return value !== undefined;
-}
-
-/** The member of `delta` that a block's text goes into; tool calls have their own shape. */
-const textFields: Readonly<Record<number, string>> = {
-  [BlockKind.TEXT]: "content",
-  [BlockKind.REASONING]: "reasoning_content",
-  [BlockKind.REFUSAL]: "refusal",
-};
-
-/** The JSON around the text of a delta; undefined where such a block has no text here. */
-function deltaShape(kind: BlockKind, tool: number, custom: boolean): { open: string; close: string } | undefined {
-  if (kind === BlockKind.TOOL_CALL) {
-    return { open: `{"tool_calls":[{"index":${tool},${custom ? '"custom":{"input":' : '"function":{"arguments":'}`, close: "}}]}" };
-  }
-  const name = textFields[kind];
-  return name === undefined ? undefined : { open: `{"${name}":`, close: "}" };
 }
 
 /** Unknown members of a whole reply's `message` are members of `delta` here. */

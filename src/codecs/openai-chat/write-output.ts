@@ -1,5 +1,4 @@
 /** Shape of the output: response_format, verbosity, modalities, and what stands in for a schema where there is none. */
-
 import { type GenerateRequest, Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { CallState } from "../../core/call-state.ts";
 import { RawJson, type Writable, type WritableObject } from "../../core/json.ts";

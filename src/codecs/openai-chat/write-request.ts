@@ -1,5 +1,4 @@
 /** A request for a server that speaks Chat Completions (contract.md 3, column OpenAI Chat). */
-
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, ReasoningDisplay, ReasoningEffort, ReasoningMode, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { CallState } from "../../core/call-state.ts";

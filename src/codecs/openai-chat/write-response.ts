@@ -1,5 +1,4 @@
 /** A folded answer as a `chat.completion` object. */
-
 import {
   type Candidate,
   type CompleteResponse,

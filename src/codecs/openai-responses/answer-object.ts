@@ -1,5 +1,4 @@
 /** The `response` object: the whole of a buffered answer, and part of the first and last events of a streamed one. */
-
 import { type Finished, FinishReason, type Started } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Usage } from "../../../gen/dragoman/v1/usage_pb.ts";
 import type { AnswerFacts, DialectRequest } from "../../core/dialect.ts";

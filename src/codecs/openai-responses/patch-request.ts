@@ -2,7 +2,6 @@
  * The client's own Responses request, patched for a server that speaks the same (design.md 4, rule 10). Only what the
  * target takes exactly as the client wrote it; in doubt, writeRequest knows better.
  */
-
 import { type GenerateRequest, OutputKind, type Part, Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { ClientWire } from "../../core/call.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";

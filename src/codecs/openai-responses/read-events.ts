@@ -1,5 +1,4 @@
 /** The frames of a Responses stream, read into events. */
-
 import type { EventReader } from "../../core/dialect.ts";
 import type { GenerateEvent } from "../../core/event.ts";
 import { readFrame } from "../../core/openai-frame.ts";

@@ -1,5 +1,4 @@
 /** Shape of the output: `text.format` and `text.verbosity`. */
-
 import { type GenerateRequest, Modality, type OutputFormat, OutputKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { Writable, WritableObject } from "../../core/json.ts";
 import { rawJsonObject } from "../../core/json-field.ts";

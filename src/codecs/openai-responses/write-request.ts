@@ -1,5 +1,4 @@
 /** A request for a server that speaks Responses (contract.md 3, column Responses). */
-
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import { type GenerateRequest, OutputKind, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";

@@ -1,5 +1,4 @@
 /** Sampling, length and how much to think. Values out of the target's range are clamped and reported. */
-
 import {
   type GenerateRequest,
   type Reasoning,
