@@ -30,7 +30,7 @@ export interface AccessOptions {
   readonly trustedProxies?: readonly string[] | undefined;
   /** Names of this machine, lower case, beside addresses and those that only it can have: asked for where nobody needs a key. */
   readonly hostNames?: readonly string[] | undefined;
-  readonly stored?: Pick<StoredKeys, "authenticate"> | undefined;
+  readonly stored?: Pick<StoredKeys, "authenticate" | "isImported"> | undefined;
   readonly tokens?: Pick<Tokens, "authenticate"> | undefined;
   readonly findByCertificate?: FindByCertificate | undefined;
   /** Asked about the tenants of tokens and certificates. */
@@ -96,7 +96,8 @@ export function createAccess(options: AccessOptions, log: Logger = silentLog): A
       const digest = sha256OfKey(credential);
       const principal = own.get(digest) ?? keys.get(digest);
       if (principal !== undefined) return principal;
-      if (tokens !== undefined && looksLikeToken(credential)) {
+      // A key that was imported may look like a token.
+      if (tokens !== undefined && looksLikeToken(credential) && stored?.isImported(digest) !== true) {
         const named = tokens.authenticate(credential);
         if (openTenants === undefined) return named;
         return named instanceof Promise ? named.then((bearer) => openTenants.admit(bearer)) : openTenants.admit(named);

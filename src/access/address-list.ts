@@ -30,7 +30,7 @@ export function createAddressList(entries: readonly string[]): AddressList {
  */
 export function clientAddress({ address, forwardedFor }: Pick<Peer, "address" | "forwardedFor">, proxies: AddressList | undefined): string {
   if (proxies === undefined || !proxies.has(address)) return address;
-  const hops = forwardedFor === "" ? [] : forwardedFor.split(",").map((hop) => plainAddress(hop.trim()));
+  const hops = forwardedFor === "" ? [] : forwardedFor.split(",").map((hop) => plainAddress(withoutPort(hop.trim())));
   let nearest = address;
   for (const hop of hops.reverse()) {
     // What a proxy wrote and is no address hides who came before it.
@@ -39,4 +39,10 @@ export function clientAddress({ address, forwardedFor }: Pick<Peer, "address" | 
     if (!proxies.has(hop)) return hop;
   }
   return nearest;
+}
+
+/** Some proxies write `192.0.2.1:5555` and `[2001:db8::1]:5555`. */
+function withoutPort(hop: string): string {
+  const [, inner, dotted] = /^\[([0-9A-Fa-f:.%]+)\](?::\d{1,5})?$|^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(hop) ?? [];
+  return inner ?? dotted ?? hop;
 }

@@ -85,6 +85,11 @@ export class StoredKeys {
     return this.#verify(credential, digest, known).then((key) => this.#admitOnce(key, address));
   }
 
+  /** Whether a SHA-256 in hex is that of a key that was made elsewhere. */
+  isImported(digest: string): boolean {
+    return this.#options.changes.isImported(digest);
+  }
+
   /** Keys that changed are looked up again. */
   forget(ids: readonly string[]): void {
     const gone = new Set(ids);

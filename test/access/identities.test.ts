@@ -49,7 +49,20 @@ describe("addresses", () => {
     expect(from("10.0.0.1", "203.0.113.9, 198.51.100.1, 10.9.9.9")).toBe("198.51.100.1");
     expect(from("10.0.0.1", "198.51.100.1, junk")).toBe("10.0.0.1");
     expect(from("10.0.0.1", "")).toBe("10.0.0.1");
+    expect(from("10.0.0.1", "198.51.100.1:5555")).toBe("198.51.100.1");
+    expect(from("10.0.0.1", "[2001:db8::1]:443")).toBe("2001:db8::1");
+    expect(from("10.0.0.1", "198.51.100.1, ::ffff:10.9.9.9")).toBe("198.51.100.1");
     expect(clientAddress({ address: "10.0.0.1", forwardedFor: "198.51.100.1" }, undefined)).toBe("10.0.0.1");
+  });
+
+  test("of IPv4 are the same in IPv6's clothes, in lists and from sockets", () => {
+    const list = createAddressList(["10.0.0.0/8", "::ffff:192.0.2.0/120"]);
+    for (const address of ["10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203", "192.0.2.9", "::ffff:192.0.2.9"]) {
+      expect(list.has(address), address).toBe(true);
+    }
+    for (const address of ["11.1.2.3", "::ffff:11.1.2.3", "::10.1.2.3", "64:ff9b::a01:203", "192.0.3.9"]) {
+      expect(list.has(address), address).toBe(false);
+    }
   });
 
   test("are read in every form a socket gives them", () => {
@@ -118,6 +131,16 @@ test("a token of the configured issuer works on every surface, and nothing else 
   expect(await ask(`${app.dataUrl}/dragoman.v1.InferenceService/ListModels`, { authorization: `Bearer ${token}` }, "POST")).toBe(200);
   expect(await ask(`${app.adminUrl}/dragoman.admin.v1.KeyService/ListKeys`, { authorization: `Bearer ${token}` }, "POST")).toBe(200);
   expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${token.slice(0, -4)}AAAA` })).toBe(401);
+  // A key of another gateway that happens to look like a token is a key.
+  const threeParts = "team.secret.of-some-length";
+  expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${threeParts}` })).toBe(401);
+  const imported = await fetch(`${app.adminUrl}/dragoman.admin.v1.KeyService/ImportKeys`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ keys: [{ secret: threeParts }] }),
+  });
+  expect(imported.status).toBe(200);
+  expect(await ask(`${app.dataUrl}/v1/models`, { authorization: `Bearer ${threeParts}` })).toBe(200);
   expect(asked).toEqual(["/.well-known/openid-configuration", "/keys"]);
 
   // A project that is disabled is closed to tokens as it is to keys; nobody closes their own.
