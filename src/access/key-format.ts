@@ -15,7 +15,7 @@ export interface KeyParts {
 }
 
 /** Keys of this environment are for one call: they end with their first use (reliability.md 2.3, break-glass). */
-export const oneCallEnvironment = "once";
+const oneCallEnvironment = "once";
 
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz";
 const base62 = `${base36}ABCDEFGHIJKLMNOPQRSTUVWXYZ`;

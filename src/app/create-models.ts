@@ -1,6 +1,5 @@
 import { readModelTraits } from "../config/model-traits.ts";
 import type { Config } from "../config/schema.ts";
-import { systemClock } from "../core/clock.ts";
 import type { Logger } from "../core/log.ts";
 import type { Router } from "../core/routing.ts";
 import { createCatalog, type LiveCatalog } from "../providers/catalog.ts";
@@ -18,7 +17,6 @@ export interface Models {
 export function createModels(config: Config, providers: OpenedProviders, log: Logger): Models {
   const catalog = createCatalog(providers.list, {
     configured: configuredModels(config),
-    clock: systemClock,
     onFailure: (provider, error) => log.warn("a provider does not list its models", { provider, error }),
   });
   const router = createRouter({

@@ -30,7 +30,7 @@ export function checkBind({ server, auth }: Config, nodeVersion: string = proces
 }
 
 /** Below 22.22.2, and from 23 on below 24.14.1: the releases with the HTTP fixes of early 2026. */
-export function isVulnerable(nodeVersion: string): boolean {
+function isVulnerable(nodeVersion: string): boolean {
   const [major = 0, minor = 0, patch = 0] = nodeVersion.split(/[.-]/).map(Number);
   const [leastMajor, leastMinor, leastPatch] = major <= 22 ? [22, 22, 2] : [24, 14, 1];
   if (major !== leastMajor) return major < leastMajor;

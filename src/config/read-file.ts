@@ -159,7 +159,7 @@ function firstLine(text: string): string {
 }
 
 /** A path as people would write it: from where they stand, if it is below. */
-export function shortPath(file: string, cwd: string): string {
+function shortPath(file: string, cwd: string): string {
   const short = relative(cwd, file);
   return short === "" ? basename(file) : short.startsWith("..") ? file : short;
 }

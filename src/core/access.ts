@@ -32,7 +32,7 @@ export interface AccessRule {
 const rank: Readonly<Record<Role, number>> = { auditor: 0, viewer: 1, member: 2, operator: 3, admin: 4 };
 
 /** Throws forbidden where the caller may not do this. Surfaces ask before they read a body, the pipeline asks again. */
-export function requireScope({ id, scopes }: Principal, scope: Scope): void {
+function requireScope({ id, scopes }: Principal, scope: Scope): void {
   if (holdsScope(scopes, scope)) return;
   throw new GatewayError("forbidden", `the key ${id} does not have the scope "${scope}" that this call needs`);
 }

@@ -35,7 +35,7 @@ export const rateNames = [
 export type RateName = (typeof rateNames)[number];
 
 /** Service tiers that have rates of their own, as the names of those rates begin. */
-export const tierNames = ["flex", "priority", "fast", "reserved", "batch"] as const;
+const tierNames = ["flex", "priority", "fast", "reserved", "batch"] as const;
 
 const ratePattern = new RegExp(`^(?:(?:${tierNames.join("|")})\\.)?(?:${rateNames.join("|")}|requests|tool\\.[A-Za-z0-9_.-]{1,64})$`);
 
@@ -79,11 +79,11 @@ export interface CostEstimate {
   readonly serviceTier?: ServiceTier;
 }
 
-export const perMillion = 1_000_000n;
+const perMillion = 1_000_000n;
 const hourSeconds = 3_600;
 
 /** The version of costs that the provider itself states. */
-export const providerStated = "provider";
+const providerStated = "provider";
 
 /** The cost of one attempt in nano-dollars. What the provider itself states wins. Undefined: not known. */
 export function costOf(usage: Usage, price: Price | undefined): bigint | undefined {

@@ -28,7 +28,7 @@ function partLeft({ remaining, limit }: LimitLevel): number {
 }
 
 /** As OpenAI writes spans: `250ms`, `12s`, `6m0s`, `1h0m0s`. https://platform.openai.com/docs/guides/rate-limits */
-export function writeSpan(ms: number): string {
+function writeSpan(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.ceil(ms))}ms`;
   const seconds = Math.ceil(ms / 1_000);
   const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor((seconds % 3_600) / 60)];

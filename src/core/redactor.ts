@@ -6,8 +6,6 @@ export type SensitiveKind = (typeof sensitiveKinds)[number];
 
 /** Credentials of any kind. */
 export const secretKinds = ["private_key", "jwt", "secret"] as const satisfies readonly SensitiveKind[];
-/** What says who somebody is. */
-export const personalKinds = ["email", "ssn", "card", "phone"] as const satisfies readonly SensitiveKind[];
 
 export interface Redaction {
   /** The text with `[REDACTED_SECRET]`, `[REDACTED_EMAIL]` and so on in place of what was found. */

@@ -7,7 +7,7 @@ import type { GenerateRequest, Part, Tool } from "../../gen/dragoman/v1/generate
 import { type Usage, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { GenerateEvent } from "./event.ts";
 
-export const maxTokenCount = 1_000_000_000;
+const maxTokenCount = 1_000_000_000;
 
 /** A count from the wire: a number (or a numeric string) within range, else undefined. */
 export function tokenCount(value: unknown): number | undefined {

@@ -12,7 +12,7 @@ export interface Surface extends Pick<Dialect, "writeError"> {
   readonly requestIdHeader?: string;
 }
 
-export const openAiSurface: Surface = { name: "v1", writeError: writeOpenAiError };
+const openAiSurface: Surface = { name: "v1", writeError: writeOpenAiError };
 
 export const anthropicSurface: Surface = {
   name: "v1",

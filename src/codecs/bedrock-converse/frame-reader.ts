@@ -21,7 +21,7 @@ export interface EventStreamLimits {
 }
 
 /** Those of streams in text: inline images make large events. */
-export const eventStreamLimits: EventStreamLimits = {
+const eventStreamLimits: EventStreamLimits = {
   maxMessageBytes: sseLimits.maxEventLength,
   maxHeaderBytes: 128 << 10,
   maxBytes: sseLimits.maxBytes,

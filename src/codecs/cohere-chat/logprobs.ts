@@ -7,7 +7,7 @@ import { isJsonObject, type JsonValue } from "../../core/json.ts";
 import { textMember } from "../../core/members.ts";
 
 /** One piece; undefined for what is none. */
-export function readLogprob(item: JsonValue | undefined): TokenLogprob | undefined {
+function readLogprob(item: JsonValue | undefined): TokenLogprob | undefined {
   if (!isJsonObject(item) || !Array.isArray(item.logprobs)) return undefined;
   const logprobs = item.logprobs.filter((logprob) => typeof logprob === "number");
   if (logprobs.length === 0) return undefined;

@@ -11,7 +11,7 @@ import { formatName } from "./wire.ts";
 import type { WriteContext } from "./write-context.ts";
 import { writeImage } from "./write-media.ts";
 
-export const embedPath = "/v2/embed";
+const embedPath = "/v2/embed";
 /** Most texts, and most inputs, of one request. */
 export const maxEmbedInputs = 96;
 

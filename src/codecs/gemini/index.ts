@@ -23,7 +23,6 @@ import { writeRequest } from "./write-request.ts";
 import { writeResponse } from "./write-response.ts";
 
 export type { GeminiQuirks } from "./quirks.ts";
-export { type GoogleError, writeError as writeGoogleError } from "./write-error.ts";
 
 /** `generateContent` and `streamGenerateContent`; the path says the model and whether to stream. */
 export const geminiDialect = {

@@ -17,7 +17,7 @@ export function writeAnswerPart(part: Part, isCut = false): WritableObject | und
 }
 
 /** Text of a reasoning part, whichever way it was given. */
-export function thoughtText({ text, summaries }: { readonly text: string; readonly summaries: readonly string[] }): string {
+function thoughtText({ text, summaries }: { readonly text: string; readonly summaries: readonly string[] }): string {
   return text === "" ? summaries.join("\n\n") : text;
 }
 

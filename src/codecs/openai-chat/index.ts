@@ -15,7 +15,6 @@ import { writeRequest } from "./write-request.ts";
 import { writeResponse } from "./write-response.ts";
 
 export type { OpenAiChatQuirks } from "./quirks.ts";
-export { type ChatError, writeChatError } from "./write-error.ts";
 
 export const openAiChatDialect = {
   name: format,

@@ -6,7 +6,7 @@ const bytesPerValue = 4;
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Undefined where the text is not base64 of whole float32 values. */
-export function decodeVector(base64: string): number[] | undefined {
+function decodeVector(base64: string): number[] | undefined {
   const bytes = Buffer.from(base64, "base64");
   if (bytes.length === 0 || bytes.length % bytesPerValue !== 0 || !isBase64Of(base64, bytes.length)) return undefined;
   if (!isLittleEndian) bytes.swap32();

@@ -17,7 +17,7 @@ export interface AnswerHead {
 const prefix = "resp_";
 
 /** The id that the client sees: the gateway's own where it keeps the answer, or where the provider's has another shape. */
-export function answerId(started: Started | undefined, facts: AnswerFacts, request: DialectRequest): string {
+function answerId(started: Started | undefined, facts: AnswerFacts, request: DialectRequest): string {
   const upstreamId = started?.upstreamId ?? "";
   const isKept = !renderingOf(request).isStored && upstreamId.startsWith(prefix);
   return isKept ? upstreamId : `${prefix}${facts.generationId}`;

@@ -14,7 +14,6 @@ import { createEventWriter } from "./write-events.ts";
 import { writeRequest } from "./write-request.ts";
 import { writeResponse } from "./write-response.ts";
 
-export { answerId } from "./answer-object.ts";
 export type { OpenAiResponsesQuirks } from "./quirks.ts";
 export { keptUpstream } from "./rendering.ts";
 export { itemReferences, resolveItemReferences, responseOfItem, writeInputItems } from "./stored-items.ts";

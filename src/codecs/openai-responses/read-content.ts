@@ -70,7 +70,7 @@ function readOutputText(fields: Fields): Part {
   return part;
 }
 
-export function readCacheMarker(fields: Fields): CacheMarker | undefined {
+function readCacheMarker(fields: Fields): CacheMarker | undefined {
   const marker = fields.object("prompt_cache_breakpoint");
   if (marker === undefined) return undefined;
   // The only mode there is; another one stays in extras.

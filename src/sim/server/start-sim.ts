@@ -18,8 +18,7 @@ import { type Problem, Refusal } from "./problem.ts";
 import { findRoute, type Route } from "./routes.ts";
 import type { Reading, RequestFacts, Vendor } from "./wire.ts";
 
-export type { SimOptions } from "../options.ts";
-export type { BillRow, ReceivedRequest } from "./bill.ts";
+export type { BillRow } from "./bill.ts";
 
 export interface SimServer {
   /** Origin, without a slash at the end: `http://127.0.0.1:8090`. */

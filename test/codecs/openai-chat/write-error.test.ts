@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { writeChatError } from "../../../src/codecs/openai-chat/index.ts";
+import { writeChatError } from "../../../src/codecs/openai-chat/write-error.ts";
 import { GatewayError, invalidField, type Reason } from "../../../src/core/error.ts";
 import { upstreamError } from "../../../src/core/upstream-error.ts";
 

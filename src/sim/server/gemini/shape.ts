@@ -44,7 +44,7 @@ const part = object(
   },
   { type: "Part" },
 );
-export const content = object({ role: string(), parts: list(part) }, { type: "Content" });
+const content = object({ role: string(), parts: list(part) }, { type: "Content" });
 
 const schemaTypes = ["TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"];
 /** The subset of OpenAPI that `parameters` and `responseSchema` take; anything else is an unknown field. */

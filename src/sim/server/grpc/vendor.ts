@@ -37,7 +37,7 @@ const codeOfHttp: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 
 const registry = createRegistry(BadRequestSchema, ErrorInfoSchema, LocalizedMessageSchema, QuotaFailureSchema, RetryInfoSchema);
 
 /** The code of an HTTP status that says the same. */
-export function codeOf(status: number): number {
+function codeOf(status: number): number {
   return codeOfHttp[status] ?? (status < 500 ? 3 : 14);
 }
 
