@@ -1,15 +1,14 @@
 /** Writes a request for a test and gives back what went on the wire. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type GenerateRequest, GenerateRequestSchema, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { TranslationAction } from "../../../gen/dragoman/v1/usage_pb.ts";
+import { type GenerateRequest, GenerateRequestSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { createCohereChatCodec } from "../../../src/codecs/cohere-chat/index.ts";
-import type { UpstreamRequest } from "../../../src/core/dialect.ts";
-import { GatewayError } from "../../../src/core/error.ts";
 import type { ModelTraits, Target } from "../../../src/core/target.ts";
+import { type MessageInit, opaquePart, type PartInit, type RequestInit, reasoningPart, user } from "../messages.ts";
+import { lookAt, type WrittenRequest } from "../written-request.ts";
 
-export type RequestInit = Omit<MessageInitShape<typeof GenerateRequestSchema>, "$typeName">;
-export type MessageInit = NonNullable<RequestInit["messages"]>[number];
-export type PartInit = NonNullable<Exclude<MessageInit, { $typeName: "dragoman.v1.Message" }>["parts"]>[number];
+export { assistant, call, media, resultPart as result, system, text, user } from "../messages.ts";
+export { refusedPaths } from "../written-request.ts";
+export type { MessageInit, PartInit, RequestInit };
 
 type Block = Readonly<Record<string, unknown>>;
 
@@ -24,14 +23,7 @@ export interface Body {
   readonly tools?: readonly { readonly function: Block }[];
 }
 
-export interface Written extends UpstreamRequest {
-  /** The body, parsed. */
-  readonly json: Body;
-  /** `ACTION path`, in order of their writing. */
-  readonly notes: string[];
-  /** Paths of what is refused, strict or not. */
-  readonly refused: string[];
-}
+export type Written = WrittenRequest<Body>;
 
 export function request(init: RequestInit): GenerateRequest {
   return create(GenerateRequestSchema, { model: "command", ...init } as MessageInitShape<typeof GenerateRequestSchema>);
@@ -41,8 +33,6 @@ export function targetWith(traits: ModelTraits = {}): Target {
   return { id: "cohere/command-x", provider: "cohere", model: "command-x", traits };
 }
 
-const actionNames = new Map<number, string>(Object.entries(TranslationAction).map(([name, action]) => [action, name]));
-
 /** `init.messages` defaults to one user message. */
 export function write(init: RequestInit, traits: ModelTraits = {}, stream = false): Written {
   return writeMessage(request({ messages: [user("hi")], ...init }), traits, stream);
@@ -50,60 +40,17 @@ export function write(init: RequestInit, traits: ModelTraits = {}, stream = fals
 
 export function writeMessage(message: GenerateRequest, traits: ModelTraits = {}, stream = false): Written {
   const upstream = createCohereChatCodec().writeRequest(message, targetWith(traits), { stream });
-  const notes = upstream.report.notes.map(({ action, path }) => `${actionNames.get(action)} ${path}`);
-  return { ...upstream, json: JSON.parse(upstream.body) as Body, notes, refused: refusedPaths(upstream) };
-}
-
-export function refusedPaths({ report }: Pick<UpstreamRequest, "report">): string[] {
-  try {
-    report.settle(false);
-    return [];
-  } catch (error) {
-    if (error instanceof GatewayError) return (error.details.fields ?? []).map(({ field }) => field);
-    throw error;
-  }
-}
-
-export function text(value: string, more: object = {}): PartInit {
-  return { part: { case: "text", value }, ...more } as PartInit;
-}
-
-export function user(...parts: (string | PartInit)[]): MessageInit {
-  return { role: Role.USER, parts: toParts(parts) } as MessageInit;
-}
-
-export function assistant(...parts: (string | PartInit)[]): MessageInit {
-  return { role: Role.ASSISTANT, parts: toParts(parts) } as MessageInit;
-}
-
-export function system(...parts: (string | PartInit)[]): MessageInit {
-  return { role: Role.SYSTEM, parts: toParts(parts) } as MessageInit;
-}
-
-export function result(toolCallId: string, content: string, more: object = {}): PartInit {
-  return { part: { case: "toolResult", value: { toolCallId, content: content === "" ? [] : [text(content)], ...more } } } as PartInit;
-}
-
-export function call(id: string, name = "f", argumentsJson = "{}", more: object = {}): PartInit {
-  return { part: { case: "toolCall", value: { id, name, argumentsJson, ...more } } } as PartInit;
+  return lookAt<Body>(upstream);
 }
 
 export function reasoning(value: string, signature?: object): PartInit {
-  return { part: { case: "reasoning", value: { text: value } }, ...(signature === undefined ? {} : { signature }) } as PartInit;
-}
-
-export function media(kind: "image" | "file" | "audio" | "video", value: object): PartInit {
-  return { part: { case: kind, value } } as PartInit;
+  return reasoningPart(value, signature);
 }
 
 export function opaque(type: string, data: object, format: string): PartInit {
-  return { part: { case: "opaque", value: { format, type, dataJson: JSON.stringify(data) } } } as PartInit;
+  return opaquePart(type, data, format);
 }
 
 export function tool(name: string, parametersJson = "", more: object = {}): NonNullable<RequestInit["tools"]>[number] {
   return { tool: { case: "function", value: { name, parametersJson, ...more } } } as NonNullable<RequestInit["tools"]>[number];
-}
-
-function toParts(parts: readonly (string | PartInit)[]): PartInit[] {
-  return parts.map((part) => (typeof part === "string" ? text(part) : part));
 }

@@ -1,15 +1,14 @@
 /** Writes a request for a test and gives back what went on the wire. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type GenerateRequest, GenerateRequestSchema, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { TranslationAction } from "../../../gen/dragoman/v1/usage_pb.ts";
+import { type GenerateRequest, GenerateRequestSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { createGeminiCodec, type GeminiQuirks } from "../../../src/codecs/gemini/index.ts";
-import type { UpstreamRequest } from "../../../src/core/dialect.ts";
-import { GatewayError } from "../../../src/core/error.ts";
 import type { ModelTraits, Target } from "../../../src/core/target.ts";
+import { opaquePart, type PartInit, type RequestInit, reasoningPart, user } from "../messages.ts";
+import { lookAt, type WrittenRequest } from "../written-request.ts";
 
-export type RequestInit = Omit<MessageInitShape<typeof GenerateRequestSchema>, "$typeName">;
-type MessageInit = NonNullable<RequestInit["messages"]>[number];
-export type PartInit = NonNullable<Exclude<MessageInit, { $typeName: "dragoman.v1.Message" }>["parts"]>[number];
+export { assistant, call, result, resultPart, system, text, user } from "../messages.ts";
+export type { PartInit, RequestInit };
+
 export type Block = Record<string, unknown>;
 
 export interface Body {
@@ -20,14 +19,7 @@ export interface Body {
   readonly generationConfig?: Block;
 }
 
-export interface Written extends UpstreamRequest {
-  /** The body, parsed. */
-  readonly json: Body;
-  /** `ACTION path`, in order of their writing. */
-  readonly notes: string[];
-  /** Paths of what is refused, strict or not. */
-  readonly refused: string[];
-}
+export type Written = WrittenRequest<Body>;
 
 export function request(init: RequestInit): GenerateRequest {
   return create(GenerateRequestSchema, { model: "gemini", ...init } as MessageInitShape<typeof GenerateRequestSchema>);
@@ -37,8 +29,6 @@ export function targetWith(traits: ModelTraits = {}): Target {
   return { id: "google/gemini-x", provider: "google", model: "gemini-x", traits };
 }
 
-const actionNames = new Map<number, string>(Object.entries(TranslationAction).map(([name, action]) => [action, name]));
-
 /** `init.messages` defaults to one user message. */
 export function write(init: RequestInit, traits: ModelTraits = {}, quirks: GeminiQuirks = {}, stream = false): Written {
   return writeMessage(request({ messages: [user("hi")], ...init }), traits, quirks, stream);
@@ -46,58 +36,14 @@ export function write(init: RequestInit, traits: ModelTraits = {}, quirks: Gemin
 
 export function writeMessage(message: GenerateRequest, traits: ModelTraits = {}, quirks: GeminiQuirks = {}, stream = false): Written {
   const upstream = createGeminiCodec(quirks).writeRequest(message, targetWith(traits), { stream });
-  const notes = upstream.report.notes.map(({ action, path }) => `${actionNames.get(action)} ${path}`);
-  return { ...upstream, json: JSON.parse(upstream.body) as Body, notes, refused: refusedPaths(upstream) };
-}
-
-function refusedPaths({ report }: UpstreamRequest): string[] {
-  try {
-    report.settle(false);
-    return [];
-  } catch (error) {
-    if (error instanceof GatewayError) return (error.details.fields ?? []).map(({ field }) => field);
-    throw error;
-  }
-}
-
-export function text(value: string, more: object = {}): PartInit {
-  return { part: { case: "text", value }, ...more } as PartInit;
-}
-
-export function user(...parts: (string | PartInit)[]): MessageInit {
-  return { role: Role.USER, parts: toParts(parts) } as MessageInit;
-}
-
-export function assistant(...parts: (string | PartInit)[]): MessageInit {
-  return { role: Role.ASSISTANT, parts: toParts(parts) } as MessageInit;
-}
-
-export function system(...parts: (string | PartInit)[]): MessageInit {
-  return { role: Role.SYSTEM, parts: toParts(parts) } as MessageInit;
-}
-
-/** A message of one tool's result, as Chat clients send it. */
-export function result(toolCallId: string, content: string, more: object = {}): MessageInit {
-  return { role: Role.TOOL, parts: [resultPart(toolCallId, content, more)] } as MessageInit;
-}
-
-export function resultPart(toolCallId: string, content: string, more: object = {}): PartInit {
-  return { part: { case: "toolResult", value: { toolCallId, content: content === "" ? [] : [text(content)], ...more } } } as PartInit;
-}
-
-export function call(id: string, name = "f", argumentsJson = "{}", more: object = {}): PartInit {
-  return { part: { case: "toolCall", value: { id, name, argumentsJson, ...more } } } as PartInit;
+  return lookAt<Body>(upstream);
 }
 
 /** Reasoning that this provider signed, unless another signature is given. */
 export function reasoning(value: string, signature: object | undefined = { value: "sig", format: "gemini", provider: "google" }): PartInit {
-  return { part: { case: "reasoning", value: { text: value } }, signature } as PartInit;
+  return reasoningPart(value, signature);
 }
 
 export function opaque(type: string, data: object, format = "gemini"): PartInit {
-  return { part: { case: "opaque", value: { format, type, dataJson: JSON.stringify(data) } } } as PartInit;
-}
-
-function toParts(parts: readonly (string | PartInit)[]): PartInit[] {
-  return parts.map((part) => (typeof part === "string" ? text(part) : part));
+  return opaquePart(type, data, format);
 }
