@@ -10,7 +10,6 @@ import type { RequestLog } from "../core/request-log.ts";
 import type { Router } from "../core/routing.ts";
 import type { Stores } from "../core/stores.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
-import type { HeldLeases } from "../pipeline/held-leases.ts";
 import type { IdempotencyOptions } from "../pipeline/idempotency.ts";
 import { createOperations, type Pipeline } from "../pipeline/operations.ts";
 import { unsharedIdempotency } from "../pipeline/unshared-idempotency.ts";
@@ -24,7 +23,6 @@ export interface PipelineParts {
   readonly ledger: Ledger;
   readonly limiter: Limiter;
   readonly quotas: ProviderQuotas | undefined;
-  readonly leases: HeldLeases;
   readonly prices: PriceBook;
   readonly requestLog: RequestLog | undefined;
   readonly metrics: Metrics | undefined;
@@ -43,7 +41,7 @@ const pruneMs = 600_000;
 
 /** What runs for every call, as configured. */
 export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeline {
-  const { stores, router, ledger, limiter, quotas, leases, prices, requestLog, metrics, link, log } = parts;
+  const { stores, router, ledger, limiter, quotas, prices, requestLog, metrics, link, log } = parts;
   const { drain } = config.ledger;
   const maxDrainMs = drain.seconds * 1_000;
   const operations = createOperations({
@@ -52,7 +50,7 @@ export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeli
     ledger,
     metrics,
     prices,
-    limits: { limiter, outputEstimate: config.limits.output_estimate_tokens, ceilingOf: ceilingsOf(config), leases },
+    limits: { limiter, outputEstimate: config.limits.output_estimate_tokens, ceilingOf: ceilingsOf(config) },
     quotas,
     idempotency: idempotencyOf(config, parts),
     chargePolicy: config.ledger.charge_policy,

@@ -11,7 +11,6 @@ import type { Secret } from "../core/secret.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
 import { AttemptLog } from "../ledger/attempt-log.ts";
 import { createCallStarter } from "../pipeline/call-starter.ts";
-import { HeldLeases } from "../pipeline/held-leases.ts";
 import type { ReadinessFacts } from "../server/health-handler.ts";
 import type { StopOptions } from "../server/server.ts";
 import { StoreWatch } from "../stores/store-watch.ts";
@@ -97,8 +96,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   });
   const exposition = closers.keep(metrics === undefined ? undefined : createExposition(metrics, link), (it) => it?.close());
   const prices = closers.keep(await openPrices(config, stores, known.types, log), (it) => it.close());
-  const leases = new HeldLeases();
-  const taps = [leases, new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
+  const taps = [new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
   const books = closers.keep(await openBooks(config, { stores, prices: prices.book, taps, log }), (it, graceMs) => it.close(graceMs));
   const storeWatch = closers.keep(new StoreWatch(stores), (it) => it.close());
 
@@ -128,7 +126,6 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
       ledger: books.ledger,
       limiter,
       quotas,
-      leases,
       prices: prices.book,
       requestLog,
       metrics,

@@ -21,6 +21,8 @@ export interface RequestLogRecord {
   /** The gateway's own ULID. */
   readonly requestId: string;
   readonly idempotencyKey: string;
+  /** Whether it was answered with what stood under that key. */
+  readonly replayed: boolean;
   readonly externalRequestId: string;
   readonly tenant: string;
   readonly project: string;

@@ -17,7 +17,7 @@ import type { PriceBook } from "../core/pricing.ts";
 import { ratesOfRequest } from "../core/request-rates.ts";
 import { estimateInput } from "../core/usage.ts";
 import { countInput } from "./attempt-embed.ts";
-import type { HeldLeases } from "./held-leases.ts";
+import type { AttemptEndings } from "./attempt-endings.ts";
 import { type CostBounds, type MostCostOptions, mostCostAt } from "./most-cost.ts";
 import type { Stage, Step } from "./stage.ts";
 
@@ -26,7 +26,8 @@ export interface LimitOptions extends MostCostOptions {
   /** Absent: budgets reserve nothing, and count what attempts cost. */
   readonly prices?: PriceBook | undefined;
   readonly clock: Clock;
-  readonly leases: HeldLeases;
+  /** Says when a stream is over that is read on for its counts: what the call took is known then. */
+  readonly endings: AttemptEndings;
 }
 
 /** What a request is estimated by. */
@@ -121,8 +122,8 @@ function mostCost({ billedBy, ...estimate }: Estimate, call: Call, options: Limi
   return most;
 }
 
-function settleLater(lease: LimitLease, call: Call, { leases }: LimitOptions): void {
-  leases.whenOver(call, () => lease.settle(spentOf(call.attempts, lease.bytes)));
+function settleLater(lease: LimitLease, call: Call, { endings }: LimitOptions): void {
+  endings.whenOver(call, () => lease.settle(spentOf(call.attempts, lease.bytes)));
 }
 
 /** What the attempts were billed for, the failed ones included. */

@@ -64,8 +64,9 @@ export function observeReply<Request extends LoggableRequest, Reply extends Embe
     try {
       const reply = await next(request, call);
       recorder?.answered(reply);
-      outcome = call.attempts.length === 0 ? undefined : settleSuccess(call, options);
-      return outcome === undefined ? reply : { ...reply, settled: outcome };
+      outcome = settleSuccess(call, options);
+      // What nobody was asked for says itself what it was: a replay, a count of our own.
+      return call.attempts.length === 0 ? reply : { ...reply, settled: outcome };
     } catch (thrown) {
       outcome = settleFailure(call, thrown, 0, options.clock);
       throw outcome;

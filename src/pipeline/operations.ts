@@ -66,7 +66,7 @@ export interface PipelineOptions {
   readonly prices?: PriceBook | undefined;
   readonly idempotency: IdempotencyOptions;
   /** Absent: nothing is limited. */
-  readonly limits?: Omit<LimitOptions, "prices" | "clock"> | undefined;
+  readonly limits?: Omit<LimitOptions, "prices" | "clock" | "endings"> | undefined;
   /** Absent: no provider has a quota. */
   readonly quotas?: ProviderQuotas | undefined;
   /** Who is charged for a failed attempt; by default success_only: nobody. */

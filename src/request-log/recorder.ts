@@ -29,7 +29,9 @@ export interface Seen {
   readonly started: Started | undefined;
   readonly finished: Finished | undefined;
   /** Who answered, where no event says it. */
-  readonly served: { readonly provider: string; readonly model: string; readonly usedFallback: boolean } | undefined;
+  readonly served:
+    | { readonly provider: string; readonly model: string; readonly usedFallback: boolean; readonly replayed: boolean }
+    | undefined;
   readonly toolCalls: readonly ToolCall[];
   /** The beginning of the first candidate's text. */
   readonly text: string;
@@ -57,6 +59,14 @@ export interface RecorderOptions {
   /** Most characters of the answer that are kept, with retention full. */
   readonly maxAnswerLength: number;
   end(seen: Seen, settled: Settled | undefined, error: GatewayError | undefined, durationMs: number): void;
+}
+
+/** What is said of who answered by replies of operations that answer once. */
+interface Answered {
+  readonly provider: string;
+  readonly servedModel: string;
+  readonly usedFallback?: boolean;
+  readonly replayed?: boolean;
 }
 
 export class Recorder implements CallRecorder, Seen {
@@ -106,8 +116,8 @@ export class Recorder implements CallRecorder, Seen {
     this.answer.add(event);
   }
 
-  answered(reply: { readonly provider: string; readonly servedModel: string; readonly usedFallback?: boolean }): void {
-    this.served = { provider: reply.provider, model: reply.servedModel, usedFallback: reply.usedFallback ?? false };
+  answered({ provider, servedModel, usedFallback = false, replayed = false }: Answered): void {
+    this.served = { provider, model: servedModel, usedFallback, replayed };
   }
 
   end(settled: Settled | undefined, error: GatewayError | undefined, durationMs: number): void {

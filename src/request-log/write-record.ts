@@ -37,6 +37,8 @@ export function recordOf(ended: EndedCall, redactor: Redactor): RequestLogRecord
   return {
     requestId: call.requestId,
     idempotencyKey: clean(options?.idempotencyKey ?? ""),
+    // A failure that is said again has no event and no reply to say so.
+    replayed: seen.started?.replayed ?? seen.served?.replayed ?? error?.details.headers?.["idempotent-replayed"] === "true",
     externalRequestId: clean(externalIdOf(call, attribution)),
     tenant: principal.tenant,
     project: principal.project,
@@ -199,7 +201,8 @@ function usageFacts(settled: Settled | undefined) {
     reasoningTokens: usage?.reasoningTokens,
     cachedTokens: usage?.cacheReadTokens,
     usageEstimated: usage?.basis === UsageBasis.ESTIMATED,
-    costNano: settled?.costNanoUsd,
+    // Of what never ran nothing is unknown: it costs nothing.
+    costNano: settled === undefined ? 0n : settled.costNanoUsd,
     pricingVersion: settled?.pricingVersion ?? "",
   };
 }

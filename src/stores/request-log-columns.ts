@@ -84,6 +84,8 @@ export function readRecord(row: Row): RequestLogRecord {
   };
   return {
     ...record,
+    // Of records from before it was noted.
+    replayed: record.replayed ?? false,
     policyRevision: record.policyRevision,
     ttftMs: record.ttftMs,
     promptTokens: record.promptTokens,

@@ -8,7 +8,7 @@ import { GatewayError } from "../../src/core/error.ts";
 import type { EventBatch } from "../../src/core/event.ts";
 import type { LimitAmounts, LimitClaim, Limiter } from "../../src/core/limits.ts";
 import type { Price } from "../../src/core/pricing.ts";
-import { HeldLeases } from "../../src/pipeline/held-leases.ts";
+import { AttemptEndings } from "../../src/pipeline/attempt-endings.ts";
 import { limitStream } from "../../src/pipeline/limit.ts";
 import { startCall } from "../providers/calls.ts";
 
@@ -40,8 +40,8 @@ function watch(answer?: GatewayError) {
 
 const price: Price = { tiers: [{ aboveInputTokens: 0, rates: { input: 1_000_000n, output: 10_000_000n } }], version: "1", source: "test" };
 
-function stageOf(limiter: Limiter, leases = new HeldLeases()) {
-  return limitStream({ limiter, prices: { price: () => price }, clock: systemClock, outputEstimate: 1_000, leases });
+function stageOf(limiter: Limiter, endings = new AttemptEndings()) {
+  return limitStream({ limiter, prices: { price: () => price }, clock: systemClock, outputEstimate: 1_000, endings });
 }
 
 const request = (maxOutputTokens?: number) =>
@@ -128,13 +128,13 @@ describe("the limits of a stream", () => {
   });
 
   test("wait for a stream that is read on after its client left", async () => {
-    const leases = new HeldLeases();
+    const endings = new AttemptEndings();
     const { limiter, settled, held } = watch();
     const attempt = create(AttemptSchema, { usageId: "u-1" });
     const running = call();
     const stage = stageOf(
       limiter,
-      leases,
+      endings,
     )((_request, { attempts }) => {
       attempts.push(attempt);
       return endless();
@@ -145,7 +145,7 @@ describe("the limits of a stream", () => {
     expect(held()).toBe(1);
     attempt.status = AttemptStatus.CANCELLED;
     attempt.usage = create(UsageSchema, { inputTokens: 7, outputTokens: 9 });
-    leases.attemptEnded({ attempt });
+    endings.ended(attempt);
     expect(settled).toMatchObject([{ inputTokens: 7, outputTokens: 9 }]);
   });
 });

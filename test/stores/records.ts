@@ -80,6 +80,7 @@ export function logged(facts: Partial<RequestLogRecord> = {}, content?: Partial<
   const record: RequestLogRecord = {
     requestId: ulid(),
     idempotencyKey: "",
+    replayed: false,
     externalRequestId: "",
     tenant: "acme",
     project: "default",

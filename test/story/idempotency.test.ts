@@ -3,9 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import OpenAI from "openai";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { RequestLogService } from "../../gen/dragoman/admin/v1/request_log_service_pb.ts";
 import { CompleteResponseSchema, GenerateRequestSchema, Role } from "../../gen/dragoman/v1/generate_pb.ts";
 import { CompleteRequestSchema, InferenceService } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
@@ -24,6 +27,7 @@ beforeAll(async () => {
     config: {
       auth: { api_keys_file: file },
       stores: { engine: "memory" },
+      request_log: { queue: { flush_ms: 10 } },
       prices: [{ provider: "chat", model: "sim-*", rates: { input: "1", output: "2" } }],
     },
   });
@@ -49,6 +53,19 @@ async function post({ path = "/v1/chat/completions", body, key, apiKey = first, 
     body: JSON.stringify(body),
   });
   return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+/** What the log says of the call that was answered so. */
+async function recordOf({ headers }: { readonly headers: Headers }) {
+  const transport = createConnectTransport({ baseUrl: gateway.adminUrl, httpVersion: "1.1" });
+  const log = createClient(RequestLogService, transport);
+  return vi.waitFor(
+    async () => {
+      const asked = { requestId: headers.get("x-dragoman-request-id") ?? "" };
+      return (await log.getRequest(asked, { headers: { authorization: `Bearer ${first}` } })).request;
+    },
+    { timeout: 5_000, interval: 20 },
+  );
 }
 
 const newKey = () => `attempt-${++keys}`;
@@ -95,6 +112,8 @@ describe.each(Object.entries(bodies))("%s", (name, sent) => {
     expect(repeat.headers.get("x-dragoman-request-id")).not.toBe(original.headers.get("x-dragoman-request-id"));
     expect(gateway.sim.requests()).toHaveLength(asked);
     expect(gateway.attempts()).toHaveLength(asked);
+    expect(await recordOf(original)).toMatchObject({ replayed: false, attempts: [{ status: "success" }] });
+    expect(await recordOf(repeat)).toMatchObject({ replayed: true, attempts: [], costNanoUsd: 0n, httpStatus: 200 });
   });
 });
 
@@ -134,6 +153,26 @@ test("of fifty at once one is dispatched, the rest are told when to come back, a
   }
   expect((await post(sent)).text).toBe(done[0]?.text);
   expect(gateway.sim.requests()).toHaveLength(1);
+});
+
+test("a key outlives the gateway where records are kept, and stands for every gateway that keeps them there", async () => {
+  const dataDir = join(directory, "kept");
+  const start = () => startGateway({ config: { data_dir: dataDir, stores: { engine: "sqlite" }, ledger: { reserve_bytes: 0 } } });
+  const ask = async ({ url }: Gateway) => {
+    const headers = { "content-type": "application/json", "idempotency-key": "kept-0001" };
+    // The upstreams of both have other addresses, not other answers.
+    const response = await fetch(`${url}/v1/chat/completions`, { method: "POST", headers, body: JSON.stringify(chat("hello")) });
+    return { status: response.status, replayed: response.headers.get("idempotent-replayed"), text: await response.text() };
+  };
+  const [one, other] = await Promise.all([start(), start()]);
+  const original = await ask(one);
+  expect(original).toMatchObject({ status: 200, replayed: null });
+  expect(await ask(other)).toEqual({ ...original, replayed: "true" });
+  await Promise.all([one.close(), other.close()]);
+  const next = await start();
+  expect(await ask(next)).toEqual({ ...original, replayed: "true" });
+  expect(next.sim.requests().filter(({ method }) => method === "POST")).toEqual([]);
+  await next.close();
 });
 
 test("another client's key of the same name is another key", async () => {
