@@ -1,10 +1,12 @@
 /** One call of an admin service, as the service sees it. */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { changesAllTenants, seesAllTenants } from "../../core/access.ts";
 import { GatewayError } from "../../core/error.ts";
 import type { Principal } from "../../core/principal.ts";
+import { describeChange, type RecordedChange } from "./audit-change.ts";
 
-/** What a change was made to, for the audit log. Names of fields and ids only: no secrets, no values. */
+/** What a change was made to, for the audit log: no secrets. */
 export interface AuditSubject {
   /** `key`, `tenant`, `project`, ... */
   readonly kind: string;
@@ -22,6 +24,7 @@ export class AdminCall {
   readonly requestId: string;
   readonly #reads: boolean;
   #subject: AuditSubject | undefined;
+  #change: RecordedChange = {};
 
   /** `reads`: the call changes nothing. */
   constructor(principal: Principal, requestId: string, reads = false) {
@@ -32,6 +35,10 @@ export class AdminCall {
 
   get subject(): AuditSubject | undefined {
     return this.#subject;
+  }
+
+  get change(): RecordedChange {
+    return this.#change;
   }
 
   /**
@@ -50,6 +57,11 @@ export class AdminCall {
   /** Says what the call is about. Every changing procedure does so, as soon as it knows. */
   about(subject: AuditSubject): void {
     this.#subject = subject;
+  }
+
+  /** Says what the change made of the record: as it is written to the caller, absent where it was or is not there. */
+  changed<Desc extends DescMessage>(schema: Desc, before: MessageShape<Desc> | undefined, after: MessageShape<Desc> | undefined): void {
+    this.#change = describeChange(schema, before, after);
   }
 }
 

@@ -52,7 +52,9 @@ export function createAgentService({ callerAgents, requestLog, clock }: AgentSer
       // One that came by itself in between stands already.
       if (made === undefined || made.discovered) throw taken(key);
       call.about({ kind: "agent", id: made.id, tenant });
-      return { agent: writeAgent(made) };
+      const written = writeAgent(made);
+      call.changed(AgentSchema, undefined, written);
+      return { agent: written };
     },
 
     async getAgent({ tenant: named, id }, context) {
@@ -73,14 +75,19 @@ export function createAgentService({ callerAgents, requestLog, clock }: AgentSer
       const fields = readUpdateMask(updateMask, changeable);
       call.about({ kind: "agent", id: wanted.id, tenant, details: { fields: [...fields] } });
       const changes: CallerAgentChanges = Object.fromEntries([...fields].map((name) => [name, wanted[name]]));
-      return { agent: writeAgent(await callerAgents.update(tenant, wanted.id, changes, etag || undefined)) };
+      const before = await callerAgents.get(tenant, wanted.id);
+      const after = writeAgent(await callerAgents.update(tenant, wanted.id, changes, etag || undefined));
+      call.changed(AgentSchema, before === undefined ? undefined : writeAgent(before), after);
+      return { agent: after };
     },
 
     async deleteAgent({ tenant: named, id, etag }, context) {
       const call = adminCallOf(context);
       const tenant = call.tenant(named);
       call.about({ kind: "agent", id, tenant });
+      const before = await callerAgents.get(tenant, id);
       await callerAgents.delete(tenant, id, etag || undefined);
+      call.changed(AgentSchema, before === undefined ? undefined : writeAgent(before), undefined);
       return {};
     },
 

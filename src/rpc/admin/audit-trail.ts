@@ -27,7 +27,7 @@ export class AuditTrail {
   async note(method: DescMethod, call: AdminCall, address: string, failure: GatewayError | undefined): Promise<void> {
     if (!changes(method)) return;
     const { audit, clock, log } = this.#options;
-    const { principal, requestId, subject } = call;
+    const { principal, requestId, subject, change } = call;
     const action = actionOf(method);
     const reason = failure === undefined ? {} : { reason: failure.reason };
     const entry: NewAuditEntry = {
@@ -37,7 +37,13 @@ export class AuditTrail {
       subjectKind: subject?.kind ?? nounOf(method),
       subjectId: subject?.id ?? "",
       outcome: failure === undefined ? "success" : failure.status >= 500 ? "failed" : "refused",
-      detailsJson: JSON.stringify({ ...subject?.details, ...reason, address, actor_tenant: principal.tenant }),
+      detailsJson: JSON.stringify({
+        ...subject?.details,
+        ...(failure === undefined ? change : {}),
+        ...reason,
+        address,
+        actor_tenant: principal.tenant,
+      }),
       requestId,
     };
     try {

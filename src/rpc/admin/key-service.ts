@@ -37,7 +37,9 @@ export function createKeyService({ administration, keys, tenants }: KeyServiceOp
       call.about({ kind: "key", id: "", tenant });
       const { record, secret } = await administration.create(tenant, facts, call.principal, environment || "live");
       call.about({ kind: "key", id: record.id, tenant });
-      return { key: writeKey(record), secret: secret.reveal() };
+      const written = writeKey(record);
+      call.changed(KeySchema, undefined, written);
+      return { key: written, secret: secret.reveal() };
     },
 
     async getKey({ tenant, id }, context) {
@@ -70,7 +72,10 @@ export function createKeyService({ administration, keys, tenants }: KeyServiceOp
       const fields = readUpdateMask(updateMask, changeable);
       call.about({ kind: "key", id, tenant, details: { fields: [...fields] } });
       const edit = readEdit(required(key, "key"), fields);
-      return { key: writeKey(await administration.update(tenant, id, edit, call.principal, etag || undefined)) };
+      const before = writeKey(await administration.get(tenant, id));
+      const after = writeKey(await administration.update(tenant, id, edit, call.principal, etag || undefined));
+      call.changed(KeySchema, before, after);
+      return { key: after };
     },
 
     async rotateKey({ tenant: named, id, overlap, expireTime }, context) {
@@ -80,6 +85,7 @@ export function createKeyService({ administration, keys, tenants }: KeyServiceOp
       const overlapMs = overlap === undefined ? defaultOverlapMs : readSpan(overlap);
       const rotated = await administration.rotate(tenant, id, { overlapMs, expiresAt: readTime(expireTime) }, call.principal);
       call.about({ kind: "key", id, tenant, details: { replaced_by: rotated.record.id } });
+      call.changed(KeySchema, undefined, writeKey(rotated.record));
       return { key: writeKey(rotated.record), secret: rotated.secret.reveal(), replaced: writeKey(rotated.replaced) };
     },
 

@@ -81,9 +81,10 @@ export function createLimitService({ limitRules, desk }: LimitServiceOptions): S
       const subjectKind = nameOf(subjects, wanted.subject) ?? limitSubjects[0];
       refuseBudget(subjectKind, settings);
       const rule = { id, subjectKind, subjectId: wanted.subjectId, settingsJson: JSON.stringify(settings), enabled: true };
-      const record = await limitRules.create(tenant, rule);
+      const written = writeLimit(await limitRules.create(tenant, rule));
+      call.changed(LimitSchema, undefined, written);
       await desk.rulesChanged();
-      return { limit: writeLimit(record) };
+      return { limit: written };
     },
 
     async getLimit({ tenant: named, id }, context) {
@@ -113,16 +114,19 @@ export function createLimitService({ limitRules, desk }: LimitServiceOptions): S
       refuseBudget(before.subjectKind, settings);
       const changes = { settingsJson: JSON.stringify(settings), ...(mask.has("enabled") ? { enabled: wanted.enabled } : {}) };
       // What was read is what is changed: without an etag of the caller's the record's own keeps two changes apart.
-      const record = await limitRules.update(tenant, wanted.id, changes, etag || before.etag);
+      const after = writeLimit(await limitRules.update(tenant, wanted.id, changes, etag || before.etag));
+      call.changed(LimitSchema, writeLimit(before), after);
       await desk.rulesChanged();
-      return { limit: writeLimit(record) };
+      return { limit: after };
     },
 
     async deleteLimit({ tenant: named, id, etag }, context) {
       const call = adminCallOf(context);
       const tenant = call.tenant(named);
       call.about({ kind: "limit", id, tenant });
+      const before = await limitRules.get(tenant, id);
       await limitRules.delete(tenant, id, etag || undefined);
+      call.changed(LimitSchema, before === undefined ? undefined : writeLimit(before), undefined);
       await desk.rulesChanged();
       return {};
     },

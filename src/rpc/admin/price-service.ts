@@ -63,8 +63,10 @@ export function createPriceService(options: PriceServiceOptions): ServiceImpl<ty
         effectiveUntil: readTime(effectiveUntil),
         source,
       });
+      const written = writePrice(record);
+      call.changed(PriceSchema, undefined, written);
       await onChange();
-      return { price: writePrice(record) };
+      return { price: written };
     },
 
     async getPrice({ tenant: named, id }, context) {
@@ -92,9 +94,11 @@ export function createPriceService(options: PriceServiceOptions): ServiceImpl<ty
         ...(fields.has("effective_until") ? { effectiveUntil: readTime(given.effectiveUntil) } : {}),
         ...(fields.has("source") ? { source: given.source } : {}),
       };
-      const record = await prices.update(tenant, nonEmpty(given.id, "price.id"), changes, etag || undefined);
+      const before = await prices.get(tenant, nonEmpty(given.id, "price.id"));
+      const after = writePrice(await prices.update(tenant, given.id, changes, etag || undefined));
+      call.changed(PriceSchema, before === undefined ? undefined : writePrice(before), after);
       await onChange();
-      return { price: writePrice(record) };
+      return { price: after };
     },
 
     async deletePrice({ tenant: named, id, etag }, context) {
@@ -102,7 +106,9 @@ export function createPriceService(options: PriceServiceOptions): ServiceImpl<ty
       const tenant = tenantOf(call, named);
       call.about({ kind: "price", id, ...whose(tenant) });
       requireOperator(call);
+      const before = await prices.get(tenant, id);
       await prices.delete(tenant, id, etag || undefined);
+      call.changed(PriceSchema, before === undefined ? undefined : writePrice(before), undefined);
       await onChange();
       return {};
     },

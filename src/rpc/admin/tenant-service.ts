@@ -37,7 +37,9 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       const facts = { name, enabled: true, ...readZone(timeZone), ...readSettings(settingsJson, "tenant.settings_json") };
       const record = await tenants.create(id, facts);
       await projects.create(id, defaultProject, { name: "", enabled: true, settingsJson: emptySettings });
-      return { tenant: writeTenant(record) };
+      const written = writeTenant(record);
+      call.changed(TenantSchema, undefined, written);
+      return { tenant: written };
     },
 
     async getTenant({ id: named }, context) {
@@ -65,7 +67,7 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       if (fields.has("enabled") && !enabled && id === call.principal.tenant) {
         throw invalidField("tenant.enabled", "would lock its own admins out; another tenant's admin must do that");
       }
-      await get(id);
+      const before = await get(id);
       const record = await tenants.update(
         id,
         {
@@ -77,7 +79,9 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
         etag || undefined,
       );
       onChange(id);
-      return { tenant: writeTenant(record) };
+      const after = writeTenant(record);
+      call.changed(TenantSchema, before === undefined ? undefined : writeTenant(before), after);
+      return { tenant: after };
     },
 
     async createProject({ tenant: named, project }, context) {
@@ -87,7 +91,9 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       call.about({ kind: "project", id, tenant });
       if (tenant !== call.principal.tenant) found(await tenants.get(tenant), "tenant", tenant);
       const settings = readSettings(settingsJson, "project.settings_json");
-      return { project: writeProject(await projects.create(tenant, id, { name, enabled: true, ...settings })) };
+      const written = writeProject(await projects.create(tenant, id, { name, enabled: true, ...settings }));
+      call.changed(ProjectSchema, undefined, written);
+      return { project: written };
     },
 
     async getProject({ tenant: named, id }, context) {
@@ -110,6 +116,7 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
       if (fields.has("enabled") && !enabled && tenant === call.principal.tenant && id === call.principal.project) {
         throw invalidField("project.enabled", "would lock you out, as it is your own project; a caller of another project must do that");
       }
+      const before = await projects.get(tenant, id);
       const record = await projects.update(
         tenant,
         id,
@@ -121,7 +128,9 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
         etag || undefined,
       );
       onChange(tenant);
-      return { project: writeProject(record) };
+      const after = writeProject(record);
+      call.changed(ProjectSchema, before === undefined ? undefined : writeProject(before), after);
+      return { project: after };
     },
   };
 

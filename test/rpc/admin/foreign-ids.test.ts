@@ -127,11 +127,11 @@ describe("on RPC", () => {
 });
 
 describe("on HTTP", () => {
-  const asks: readonly (readonly [method: string, path: (id: string) => string, body?: object])[] = [
-    ["GET", (id) => `/v1/responses/${id}`],
-    ["GET", (id) => `/v1/responses/${id}/input_items`],
+  const asks: [method: string, path: (id: string) => string, body: object | undefined][] = [
+    ["GET", (id) => `/v1/responses/${id}`, undefined],
+    ["GET", (id) => `/v1/responses/${id}/input_items`, undefined],
     ["POST", (id) => `/v1/responses/${id}/cancel`, {}],
-    ["DELETE", (id) => `/v1/responses/${id}`],
+    ["DELETE", (id) => `/v1/responses/${id}`, undefined],
   ];
 
   async function answer(method: string, path: string, body: object | undefined, key: string, id: string) {
