@@ -1,7 +1,7 @@
 /** Taking secrets and personal data out of text: for logs, and for guards. Implemented in src/redaction. */
 
-/** What can be found, in the order in which it is looked for: a key may hold what looks like a card, a card what looks like a phone. */
-export const sensitiveKinds = ["private_key", "jwt", "secret", "email", "ssn", "card", "phone"] as const;
+/** What can be found, in the order in which it is looked for: a key or an account may hold what looks like a card, a card what looks like a phone. */
+export const sensitiveKinds = ["private_key", "jwt", "secret", "email", "ssn", "iban", "card", "phone"] as const;
 export type SensitiveKind = (typeof sensitiveKinds)[number];
 
 /** Credentials of any kind. */

@@ -6,7 +6,25 @@ const digitRuns = /\d(?:[ -]?\d){12,}/g;
 const minDigits = 13;
 const maxDigits = 19;
 
-export const redactCards: Detector = (text, replace) => text.replace(digitRuns, (run) => redactRun(run, replace));
+/** Milliseconds, microseconds or nanoseconds since 1970, of the years 2001 to 2033; no card of these lengths begins with 1. */
+const moment = /^1\d{12}(?:\d{3}){0,2}$/;
+/** What stands around a run in a UUID or a digest. */
+const hexBefore = /[0-9a-f-]{0,64}$/i;
+const hexAfter = /^[0-9a-f-]{0,64}/i;
+/** Digits of the shortest: a UUID, MD5. */
+const minHexDigits = 32;
+
+export const redactCards: Detector = (text, replace) =>
+  text.replace(digitRuns, (run, at: number) => (moment.test(run) || isPartOfHex(text, run, at) ? run : redactRun(run, replace)));
+
+/** A letter on either side, and as many hexadecimal digits as an identifier has. */
+function isPartOfHex(text: string, run: string, at: number): boolean {
+  const end = at + run.length;
+  const [before = ""] = hexBefore.exec(text.slice(Math.max(0, at - 64), at)) ?? [];
+  const [after = ""] = hexAfter.exec(text.slice(end, end + 64)) ?? [];
+  const around = before + after;
+  return /[a-f]/i.test(around) && (around + run).replaceAll(/[^0-9a-f]/gi, "").length >= minHexDigits;
+}
 
 function redactRun(run: string, replace: () => string): string {
   /** Where each digit of the run stands. */

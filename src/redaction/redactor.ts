@@ -3,6 +3,7 @@ import type { Redaction, Redactor, SensitiveKind } from "../core/redactor.ts";
 import { sensitiveKinds } from "../core/redactor.ts";
 import { redactCards } from "./cards.ts";
 import type { Detector } from "./detector.ts";
+import { redactIbans } from "./ibans.ts";
 import { createKnownSecrets } from "./known-secrets.ts";
 import { redactEmails, redactPhones, redactSocialSecurityNumbers } from "./personal-data.ts";
 import { redactPrivateKeys, redactSecrets, redactWebTokens } from "./secrets.ts";
@@ -18,6 +19,7 @@ const detectors: Readonly<Record<SensitiveKind, Detector>> = {
   secret: redactSecrets,
   email: redactEmails,
   ssn: redactSocialSecurityNumbers,
+  iban: redactIbans,
   card: redactCards,
   phone: redactPhones,
 };

@@ -77,8 +77,10 @@ const bearer = new RegExp(String.raw`(?<![A-Za-z0-9])([Bb]earer\s{1,4})${tokenWo
 /** `api_key: ...`, `"x-api-key": "..."`, `AWS_SECRET_ACCESS_KEY=...`: the name stays. */
 const names =
   "(?:proxy-)?authorization|(?:x-)?(?:goog-)?api[-_]?key|(?:access|auth|refresh|session|id)[-_]?token|client[-_]?secret|secret(?:[-_]?access)?[-_]?key|password|passwd";
+/** Code that says where a key comes from, as in `apiKey: this.options.apiKey`, holds none. */
+const member = String.raw`(?![A-Za-z_$]{1,40}(?:\??\.[A-Za-z_$]{1,40}){1,8}(?![\w.~+/=*!@#$%^&-]))`;
 const assigned = new RegExp(
-  String.raw`(?<![A-Za-z0-9])((?:[A-Za-z0-9]{1,20}[-_]){0,3}(?:${names})\\?["']?\s{0,4}[=:]\s{0,4}\\?["']?(?:(?:bearer|basic|token)\s{1,4})?)${tokenWord}`,
+  String.raw`(?<![A-Za-z0-9])((?:[A-Za-z0-9]{1,20}[-_]){0,3}(?:${names})\\?["']?\s{0,4}[=:]\s{0,4}\\?["']?(?:(?:bearer|basic|token)\s{1,4})?)${member}${tokenWord}`,
   "gi",
 );
 /** In the query of an address. */

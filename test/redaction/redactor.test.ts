@@ -63,6 +63,11 @@ describe("secrets", () => {
     "version 1.2.3 of 2024-01-15 10:30:00 at 192.168.1.1:8080",
     "commit 2dd11ec, issue #4, 1,234,567.89 dollars, 1700000000 seconds",
     "f(x) = eyJ + 3",
+    'const authorization = headers.authorization ?? "";',
+    "apiKey: this._options.apiKey,",
+    "int32: [-2147483648, 2147483647], uint32: [0, 4294967295]",
+    "2147483647",
+    "GB82 WEST is no account, nor is DE00 WXYZ ABCD EFGH IJKL MN",
   ])("ordinary text stays: %s", (text) => {
     expect(redactor.redact(text)).toEqual({ text, found: {} });
   });
@@ -76,6 +81,10 @@ describe("personal data", () => {
     ["4111 1111 1111 1111", "[REDACTED_CARD]"],
     ["4111-1111-1111-1111", "[REDACTED_CARD]"],
     ["378282246310005", "[REDACTED_CARD]"],
+    ["GB82 WEST 1234 5698 7654 32", "[REDACTED_IBAN]"],
+    ["DE89370400440532013000", "[REDACTED_IBAN]"],
+    ["NO93 8601 1117 947", "[REDACTED_IBAN]"],
+    ["FR14 2004 1010 0505 0001 3M02 606", "[REDACTED_IBAN]"],
     ["+1 (555) 010-0199", "[REDACTED_PHONE]"],
     ["+49 30 901820", "[REDACTED_PHONE]"],
     ["(555) 010-0199", "[REDACTED_PHONE]"],
@@ -101,6 +110,45 @@ describe("personal data", () => {
     const text = "a@b.example sk-0123456789ab";
     expect(redactor.redact(text, secretKinds).text).toBe("a@b.example [REDACTED_SECRET]");
     expect(redactor.redact(text, ["email"]).text).toBe("[REDACTED_EMAIL] sk-0123456789ab");
+  });
+});
+
+describe("what only looks like it", () => {
+  const unharmed = (text: string): void => {
+    expect(redactor.redact(text), text).toEqual({ text, found: {} });
+  };
+  const hasLetter = (text: string) => /[a-f]/.test(text);
+
+  test("UUIDs and digests", () => {
+    fc.assert(fc.property(fc.uuid().filter(hasLetter), unharmed), { numRuns: 3_000 });
+    const digest = fc.uint8Array({ minLength: 16, maxLength: 64 }).map((bytes) => Buffer.from(bytes).toString("hex"));
+    fc.assert(fc.property(digest.filter(hasLetter), unharmed), { numRuns: 3_000 });
+    unharmed("e7800682-5281-474e-9f71-24df18251d57");
+    unharmed("553f6cbbf1097416d4403785fc50abf189662e0e7ddc8b98d598950995250069");
+  });
+
+  test("moments, in seconds, milliseconds, microseconds and words", () => {
+    const moment = fc.integer({ min: 1_000_000_000, max: 1_999_999_999 });
+    fc.assert(
+      fc.property(moment, fc.integer({ min: 0, max: 999_999 }), (seconds, rest) => {
+        for (const digits of [0, 3, 6]) unharmed(`${seconds}${String(rest).padStart(6, "0").slice(0, digits)}`);
+        unharmed(new Date(seconds * 1_000).toISOString());
+      }),
+    );
+  });
+
+  test("base64, as of pictures and checksums", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 30, maxLength: 300 }), (bytes) => unharmed(`sha512-${Buffer.from(bytes).toString("base64")}`)),
+      { seed: 1, numRuns: 500 },
+    );
+  });
+
+  test("a card is found beside them all the same", () => {
+    expect(redact("id e7800682-5281-474e-9f71-24df18251d57 at 1700000015838 paid by 4111111111111111")).toBe(
+      "id e7800682-5281-474e-9f71-24df18251d57 at 1700000015838 paid by [REDACTED_CARD]",
+    );
+    expect(redact("card4111111111111111 a4111111111111111b")).toBe("card[REDACTED_CARD] a[REDACTED_CARD]b");
   });
 });
 
@@ -197,6 +245,11 @@ describe("any text", () => {
       "555-010-0199",
       "+1 ",
       "eyJaaaaaaaa.",
+      "GB82 ",
+      "GB82WEST",
+      "apikey=a.a",
+      "a1-",
+      "4111111111111 a",
     ];
     for (const part of hostile) {
       const long = part.repeat(Math.ceil(400_000 / part.length));
