@@ -2,7 +2,6 @@
  * The two halves of a codec. Plain synchronous functions over whole values and frames: no I/O, no clock, no mutation of
  * what they are given. Read is wire to ours, write is ours to wire, always seen from our side.
  */
-
 import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { CompleteResponse, GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
@@ -222,8 +221,28 @@ export interface UpstreamCodec {
 
 export interface UpstreamEmbedRequest extends UpstreamRequest {}
 
+/** Same format on both sides: the request is patched and the answer's bytes are relayed, vectors unseen. */
+export interface EmbedRelayCodec {
+  /** The client's own body with what must differ. Undefined where the target needs another; writeRequest knows. */
+  patchRequest(request: EmbedRequest, wire: ClientWire, target: Target): UpstreamEmbedRequest | undefined;
+  /** One for each answer to a patched request. */
+  tapAnswer(request: EmbedRequest, wire: ClientWire, provider: string): EmbedTap;
+}
+
+/** What an answer says beside its vectors, read while it comes. Never throws. */
+export interface EmbedTap {
+  see(chunk: Buffer): void;
+  /**
+   * To be called when all was seen; `embeddings` is empty. Undefined where the answer cannot reach the client as it is:
+   * readResponse then says why, or what it means.
+   */
+  end(): EmbedResponse | undefined;
+}
+
 export interface EmbedCodec {
   readonly format: string;
+  /** For clients that speak the same format; absent: every answer is read and written anew. */
+  readonly relay?: EmbedRelayCodec;
   /** Most inputs of one upstream request; the provider splits and joins. */
   readonly maxInputs: number;
   writeRequest(request: EmbedRequest, target: Target): UpstreamEmbedRequest;

@@ -1,10 +1,11 @@
 /** What the gateway does, as the RPCs and the HTTP surfaces call it: the assembled pipeline. */
-import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import type { EmbedRequest } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { CompleteResponse, GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensRequest, CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
 import type { ListModelsRequest, ListModelsResponse } from "../../gen/dragoman/v1/model_pb.ts";
 import type { Call } from "./call.ts";
 import type { EventBatch } from "./event.ts";
+import type { EmbedReply } from "./provider.ts";
 
 export interface CompletedCall {
   readonly response: CompleteResponse;
@@ -24,7 +25,7 @@ export interface Operations {
   generate(request: GenerateRequest, call: Call): AsyncIterable<EventBatch>;
   /** The same, folded. */
   complete(request: GenerateRequest, call: Call): Promise<CompletedCall>;
-  embed(request: EmbedRequest, call: Call): Promise<EmbedResponse>;
+  embed(request: EmbedRequest, call: Call): Promise<EmbedReply>;
   countTokens(request: CountTokensRequest, call: Call): Promise<CountTokensResponse>;
   listModels(request: ListModelsRequest, call: Call): Promise<ListModelsResponse>;
 }

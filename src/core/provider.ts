@@ -7,6 +7,14 @@ import type { AttemptCall } from "./call.ts";
 import type { EventBatch } from "./event.ts";
 import type { ModelTraits, Target } from "./target.ts";
 
+export type EmbedReply = EmbedResponse & {
+  /**
+   * The body for a client that speaks the upstream's format, as the upstream sent it, in order; only where the call came
+   * with `wire`. `embeddings` is empty then: nobody has read the vectors.
+   */
+  readonly raw?: readonly Uint8Array[];
+};
+
 export interface Provider {
   /** As configured; the first half of `provider/model`. */
   readonly name: string;
@@ -21,7 +29,7 @@ export interface Provider {
    */
   generate?(request: GenerateRequest, target: Target, call: AttemptCall): AsyncIterable<EventBatch>;
   /** One embedding per input and type, in input order. Throws GatewayError. */
-  embed?(request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedResponse>;
+  embed?(request: EmbedRequest, target: Target, call: AttemptCall): Promise<EmbedReply>;
   /** The vendor's own count; absent where it has none. Throws GatewayError. */
   countTokens?(request: GenerateRequest, target: Target, call: AttemptCall): Promise<CountTokensResponse>;
   /** What the vendor offers now. Throws GatewayError where it does not answer. */

@@ -1,5 +1,6 @@
 /** Endpoints that embed. */
 import type { EmbedDialect } from "../core/dialect.ts";
+import { isJsonObject } from "../core/json.ts";
 import { nameClientPaths, withCall } from "./call.ts";
 import type { Answer } from "./endpoint.ts";
 import { sendJson } from "./exchange.ts";
@@ -10,15 +11,17 @@ import { costHeader, servingHeaders } from "./reply-headers.ts";
 export function answerEmbeddings<Rendering>(dialect: EmbedDialect<Rendering>): Answer {
   return async (exchange) => {
     const { request, response, surface, options } = exchange;
-    const { embed, rendering } = dialect.readRequest(await readJsonBody(request, options.body), requestFacts(exchange));
+    const body = await readJsonBody(request, options.body);
+    const { embed, rendering } = dialect.readRequest(body, requestFacts(exchange));
     const { attribution, options: callOptions } = embed;
     const facts = { operation: "embed", dialect: dialect.name, attribution, options: callOptions } as const;
-    await withCall(exchange, { ...facts, clientPath: dialect.clientPath }, async (call) => {
+    const wire = isJsonObject(body) ? { format: dialect.name, body, includeUsage: false } : undefined;
+    await withCall(exchange, { ...facts, wire, clientPath: dialect.clientPath }, async (call) => {
       const answer = await options.operations.embed(embed, call);
       nameClientPaths(call, dialect.clientPath);
       const served = { provider: answer.provider, usedFallback: answer.usedFallback, node: answer.target, replayed: answer.replayed };
       const headers = { ...servingHeaders(call, surface, served, options.clock.now()), ...costHeader(answer.settled) };
-      sendJson(response, 200, headers, dialect.writeResponse(answer, rendering));
+      sendJson(response, 200, headers, answer.raw ?? dialect.writeResponse(answer, rendering));
     });
   };
 }

@@ -1,5 +1,6 @@
 /** One HTTP request and its answer, as the surfaces see it; HTTP/1.1 and HTTP/2 alike. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { endInPieces } from "./pump.ts";
 
 /** Node's HTTP/2 compatibility API answers to the same calls as HTTP/1.1's, so the surfaces know one type. */
 export type NodeRequest = IncomingMessage;
@@ -27,18 +28,16 @@ export function signalOf(response: NodeResponse): AbortSignal {
   return gone.signal;
 }
 
-/** Sends a whole answer: JSON text, or its bytes. Does nothing where the client has left or something was sent already. */
+/** Sends a whole answer: JSON text, or its bytes in order. Does nothing where the client has left or something was sent already. */
 export function sendJson(
   response: NodeResponse,
   status: number,
   headers: Readonly<Record<string, string>>,
-  body: string | Uint8Array,
+  body: string | Uint8Array | readonly Uint8Array[],
 ): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, {
-    ...headers,
-    "content-type": "application/json",
-    "content-length": String(Buffer.byteLength(body)),
-  });
-  response.end(body);
+  const pieces = typeof body === "string" || body instanceof Uint8Array ? [body] : body;
+  const length = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+  response.writeHead(status, { ...headers, "content-type": "application/json", "content-length": String(length) });
+  endInPieces(response, pieces);
 }

@@ -1,12 +1,20 @@
-/** The one place that writes a stream to a client: it waits for drain, close or abort (reliability.md 2.9). */
+/** The one place that writes a body to a client: of a stream it waits for drain, close or abort (reliability.md 2.9). */
+
+import type { ServerResponse } from "node:http";
 import { stopReason } from "../core/call.ts";
-import type { NodeResponse } from "./exchange.ts";
+
+/** Ends a whole answer, all of which is in memory: there is nothing to wait for. */
+export function endInPieces(response: ServerResponse, pieces: readonly (string | Uint8Array)[]): void {
+  response.cork();
+  for (const piece of pieces.slice(0, -1)) response.write(piece);
+  response.end(pieces.at(-1));
+}
 
 export class Pump {
-  readonly #response: NodeResponse;
+  readonly #response: ServerResponse;
   readonly #signal: AbortSignal;
 
-  constructor(response: NodeResponse, signal: AbortSignal) {
+  constructor(response: ServerResponse, signal: AbortSignal) {
     this.#response = response;
     this.#signal = signal;
   }

@@ -1,14 +1,15 @@
 /** The innermost step of Embed. */
 import { create } from "@bufbuild/protobuf";
 import { ServiceTier } from "../../gen/dragoman/v1/call_pb.ts";
-import type { EmbedRequest, EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
+import type { EmbedRequest } from "../../gen/dragoman/v1/embed_pb.ts";
 import { type Usage, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type Call, stopReason, throwIfStopped } from "../core/call.ts";
 import { GatewayError } from "../core/error.ts";
+import type { EmbedReply } from "../core/provider.ts";
 import { TokenEstimate } from "../core/usage.ts";
 import { type AttemptFacts, type AttemptOptions, type RunningAttempt, tryTargets } from "./attempts.ts";
 
-export function attemptEmbed(options: AttemptOptions): (request: EmbedRequest, call: Call) => Promise<EmbedResponse> {
+export function attemptEmbed(options: AttemptOptions): (request: EmbedRequest, call: Call) => Promise<EmbedReply> {
   return (request, call) => {
     const facts = factsOf(request);
     return tryTargets(call, facts, options, (running) => embedOnce(request, facts, running));
@@ -28,7 +29,7 @@ function factsOf(request: EmbedRequest): AttemptFacts {
   };
 }
 
-async function embedOnce(request: EmbedRequest, facts: AttemptFacts, running: RunningAttempt): Promise<EmbedResponse> {
+async function embedOnce(request: EmbedRequest, facts: AttemptFacts, running: RunningAttempt): Promise<EmbedReply> {
   const { provider, target, call } = running;
   try {
     const reserving = running.begin(facts);
@@ -39,7 +40,7 @@ async function embedOnce(request: EmbedRequest, facts: AttemptFacts, running: Ru
     running.markDispatched();
     const response = await provider.embed(request, target, call);
     const wanted = request.inputs.length * Math.max(1, request.types.length);
-    if (response.embeddings.length !== wanted) {
+    if (response.raw === undefined && response.embeddings.length !== wanted) {
       throw new GatewayError("provider_error", `${provider.name} gave ${response.embeddings.length} vectors for ${wanted}`);
     }
     response.usage = usageOf(response.usage, request);

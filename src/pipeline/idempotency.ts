@@ -92,7 +92,8 @@ export function idempotentEmbed(options: IdempotencyOptions): Stage<EmbedRequest
     }
     let response: EmbedResponse;
     try {
-      response = await next(request, call);
+      // What is kept are vectors that any dialect can write.
+      response = await next(request, { ...call, wire: undefined });
     } catch (thrown) {
       const failure = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
       await run.fail(failure, false);

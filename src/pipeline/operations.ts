@@ -107,6 +107,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
     [
       observeReply(options),
       holdToApp(),
+      ...(options.relay ? [] : [withoutWire<EmbedRequest, Promise<EmbedResponse>>()]),
       idempotentEmbed(options.idempotency),
       admitReply(admission, "embed"),
       ...(limits === undefined ? [] : [limitEmbed(limits)]),

@@ -67,15 +67,31 @@ async function* decode(source: ByteSource, decoder: Transform, origin: string): 
 }
 
 /** A whole answer's text. Throws provider_error where it is too long or no UTF-8. */
-export async function readText(reply: HttpReply, origin: string, maxBytes: number = httpLimits.maxReplyBytes): Promise<string> {
+export async function readText(reply: HttpReply, origin: string, maxBytes?: number): Promise<string> {
+  return joinText(await readChunks(reply, origin, undefined, maxBytes), origin);
+}
+
+/** The text of what readChunks gave. Throws provider_error where it is no UTF-8. */
+export function joinText(chunks: readonly Uint8Array[], origin: string): string {
+  const bytes = Buffer.concat(chunks);
+  if (!isUtf8(bytes)) throw new GatewayError("provider_error", `${origin} sent an answer that is not UTF-8`);
+  return bytes.toString("utf8");
+}
+
+/** The bytes of a whole answer, each chunk shown to `see` as it comes. Throws provider_error where it is too long. */
+export async function readChunks(
+  reply: HttpReply,
+  origin: string,
+  see?: (chunk: Buffer) => void,
+  maxBytes: number = httpLimits.maxReplyBytes,
+): Promise<Uint8Array[]> {
   const tooLong = () => transportFailure("too_large", origin, `an answer may have ${maxBytes} bytes`);
   const body = openBody(reply, origin);
   try {
     if (Number(reply.header("content-length") ?? 0) > maxBytes) throw tooLong();
-    const { bytes, cut } = await collect(body, maxBytes);
-    if (cut) throw tooLong();
-    if (!isUtf8(bytes)) throw new GatewayError("provider_error", `${origin} sent an answer that is not UTF-8`);
-    return bytes.toString("utf8");
+    const { chunks, length } = await collect(body, maxBytes, { see });
+    if (length > maxBytes) throw tooLong();
+    return chunks;
   } finally {
     await body.return();
   }
@@ -87,8 +103,8 @@ export async function readErrorText(reply: HttpReply, origin: string): Promise<s
   let body: BodySource | undefined;
   try {
     body = openBody(reply, origin);
-    const { bytes } = await collect(body, httpLimits.maxErrorBytes, true);
-    return bytes.toString("utf8");
+    const { chunks } = await collect(body, httpLimits.maxErrorBytes, { keepsBroken: true });
+    return Buffer.concat(chunks).subarray(0, httpLimits.maxErrorBytes).toString("utf8");
   } catch {
     // The status is known and says more than why the text is missing.
     return "";
@@ -98,7 +114,14 @@ export async function readErrorText(reply: HttpReply, origin: string): Promise<s
   }
 }
 
-async function collect(body: BodySource, maxBytes: number, keepBroken = false): Promise<{ bytes: Buffer; cut: boolean }> {
+interface CollectOptions {
+  /** Whether what came until a failure is kept instead of the failure. */
+  readonly keepsBroken?: boolean;
+  readonly see?: ((chunk: Buffer) => void) | undefined;
+}
+
+/** Stops with the chunk that goes beyond `maxBytes`. */
+async function collect(body: BodySource, maxBytes: number, { keepsBroken = false, see }: CollectOptions) {
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -107,13 +130,13 @@ async function collect(body: BodySource, maxBytes: number, keepBroken = false): 
       if (done === true) break;
       chunks.push(value);
       length += value.length;
+      see?.(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       if (length > maxBytes) break;
     }
   } catch (error) {
-    if (!keepBroken) throw error;
+    if (!keepsBroken) throw error;
   }
-  const bytes = Buffer.concat(chunks);
-  return { bytes: length > maxBytes ? bytes.subarray(0, maxBytes) : bytes, cut: length > maxBytes };
+  return { chunks, length };
 }
 
 /** `application/json` of `application/json; charset=utf-8`; empty where the answer does not say. */

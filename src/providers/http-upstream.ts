@@ -7,7 +7,7 @@ import type { Target } from "../core/target.ts";
 import { traceHeaders } from "../core/tracing.ts";
 import type { HttpClient, HttpReply } from "./http-client.ts";
 import { type Credential, credentialHeader, headerSecrets, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
-import { isJson, mediaType, readErrorText, readText, wrongType } from "./http-reply.ts";
+import { isJson, joinText, mediaType, readChunks, readErrorText, wrongType } from "./http-reply.ts";
 import { Redactor } from "./redactor.ts";
 
 export interface HttpUpstreamOptions {
@@ -58,7 +58,10 @@ const jsonType = "application/json";
 
 export interface ReadOptions {
   readonly maxBytes?: number | undefined;
+  /** The type that was asked for, where it is another. */
   readonly expected?: string | undefined;
+  /** Is shown every chunk as it comes. */
+  readonly see?: ((chunk: Buffer) => void) | undefined;
 }
 
 export class HttpUpstream {
@@ -108,6 +111,8 @@ export class HttpUpstream {
       headers: await this.#signed("POST", path, mergeHeaders(own, this.#headers, joinedHeaders), body),
       body,
       signal,
+      // Of requests that run at once, as parts of one, no answer is the provider's.
+      hash: signal === call.signal ? call.bodies?.upstream : undefined,
       whole: streamType === undefined,
     });
     call.attempt.httpStatus = reply.status;
@@ -128,10 +133,15 @@ export class HttpUpstream {
     });
   }
 
-  /** The text of an answer that says it is JSON. `expected` is the type that was asked for, where it is another. */
-  async readJsonText(reply: HttpReply, { maxBytes, expected = jsonType }: ReadOptions = {}): Promise<string> {
+  /** The text of an answer that says it is JSON. */
+  async readJsonText(reply: HttpReply, options?: ReadOptions): Promise<string> {
+    return joinText(await this.readJsonChunks(reply, options), this.origin);
+  }
+
+  /** Its bytes, as they came. */
+  async readJsonChunks(reply: HttpReply, { maxBytes, expected = jsonType, see }: ReadOptions = {}): Promise<readonly Uint8Array[]> {
     const type = mediaType(reply);
-    if (isJson(type)) return readText(reply, this.origin, maxBytes);
+    if (isJson(type)) return readChunks(reply, this.origin, see, maxBytes);
     await reply.body.return();
     throw wrongType(this.origin, type, expected);
   }

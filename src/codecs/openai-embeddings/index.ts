@@ -6,6 +6,7 @@ import type { OpenAiEmbeddingsQuirks } from "./quirks.ts";
 import { readError } from "./read-error.ts";
 import { readRequest } from "./read-request.ts";
 import { readResponse } from "./read-response.ts";
+import { createRelay } from "./relay.ts";
 import { type Encoding, format, maxInputs } from "./wire.ts";
 import { writeRequest } from "./write-request.ts";
 import { writeResponse } from "./write-response.ts";
@@ -28,5 +29,6 @@ export function createOpenAiEmbeddingsCodec(quirks: OpenAiEmbeddingsQuirks = {})
     writeRequest: (request, target) => writeRequest(request, target, quirks),
     readResponse,
     readError,
+    relay: createRelay(quirks),
   };
 }

@@ -71,7 +71,8 @@ function readEmbeddings(data: JsonValue | undefined, request: EmbedRequest, prov
   return all;
 }
 
-function readUsage(usage: JsonObject): Usage {
+/** The usage object of a reply. */
+export function readUsage(usage: JsonObject): Usage {
   const inputTokens = tokenCount(usage.prompt_tokens) ?? tokenCount(usage.total_tokens);
   const read = create(UsageSchema, { basis: UsageBasis.PROVIDER, ...(inputTokens === undefined ? {} : { inputTokens }) });
   const unknown = unknownMembers(usage, ["prompt_tokens", "total_tokens"]);
