@@ -1,5 +1,6 @@
 /** Every step of the schema, in order. */
 import { firstSchema } from "./0001-first-schema.ts";
+import { auditNeverEmptied } from "./0002-audit-never-emptied.ts";
 import type { Migration } from "./migration.ts";
 
-export const migrations: readonly Migration[] = [firstSchema];
+export const migrations: readonly Migration[] = [firstSchema, auditNeverEmptied];

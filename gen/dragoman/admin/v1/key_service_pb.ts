@@ -199,7 +199,8 @@ export type CreateKeyRequest = Message<"dragoman.admin.v1.CreateKeyRequest"> & {
   key?: Key | undefined;
 
   /**
-   * Stands in the key, so that people see where it belongs; empty means "live".
+   * Stands in the key, so that people see where it belongs; empty means "live". A key of "once" is for one call: its first
+   * use revokes it.
    *
    * @generated from field: string environment = 3;
    */
