@@ -30,7 +30,12 @@ export function openLimiter(config: Config, stores: Stores, link: WorkerLink | u
       ]),
     ),
     pace: paceOf(config),
-    redis: { url: redis.url, commandTimeoutMs: redis.command_timeout_ms },
+    redis: {
+      url: redis.url,
+      cluster: redis.cluster ?? (redis.sentinel === undefined && redis.url?.reveal().includes(",") === true),
+      sentinel: redis.sentinel ?? "",
+      commandTimeoutMs: redis.command_timeout_ms,
+    },
     link,
     maxCounters: limits.max_counters,
     pollMs: limits.refresh_seconds * 1_000,

@@ -10,6 +10,7 @@ import type { TenantStore } from "../core/tenant-store.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
 import { type CallerPaceOptions, createCallerPace } from "./caller-pace.ts";
 import { type ConfiguredLimit, readConfiguredLimits } from "./configured-rules.ts";
+import type { RedisPlace } from "./connect-redis.ts";
 import type { LimitRule } from "./limit-rule.ts";
 import type { LimitState } from "./limit-state.ts";
 import { createLimiter } from "./limiter.ts";
@@ -31,7 +32,7 @@ export interface LimitsOptions {
   readonly machines: number;
   /** Worker processes of one machine. */
   readonly workers: number;
-  readonly redis: { readonly url: Secret | undefined; readonly commandTimeoutMs: number };
+  readonly redis: Omit<RedisPlace, "url"> & { readonly url: Secret | undefined };
   /** What each provider may be sent, by its name. */
   readonly quotas: ReadonlyMap<string, ProviderQuota>;
   /** Undefined: callers may come as often as they like. */
@@ -107,11 +108,13 @@ async function openState(options: LimitsOptions): Promise<LimitState> {
   if (redis.url === undefined && isAlone(options)) {
     return link === undefined ? new MemoryLimitState({ clock, maxCounters }) : createRemoteLimitState(link, () => clock.wall());
   }
-  const { url, commandTimeoutMs } = redis;
-  const shared = url === undefined ? undefined : new RedisCounters({ url, commandTimeoutMs, clock });
+  const { url } = redis;
+  const shared = url === undefined ? undefined : new RedisCounters({ ...redis, url, clock });
   await shared?.connect();
   const state = new SharedLimitState({ shared, processes, maxCounters, clock, log });
   await state.ready();
-  if (state.away) log.warn("the shared state of the limits is away; each limit does what is configured for that");
+  if (state.away) {
+    log.warn("the shared state of the limits is away; each limit does what is configured for that", { error: shared?.trouble });
+  }
   return state;
 }

@@ -181,6 +181,12 @@ end
 return 1
 `;
 
+/** KEYS: a key of the tenant. Writes as the others do: where memory is full or the server only reads, it fails as they would. */
+export const probeScript = `
+redis.call('SET', KEYS[1], '1', 'PX', 60000)
+return 1
+`;
+
 /** KEYS: counters. ARGV: the kind of each. A calendar window begins again at 0, so that it is not filled from the ledger. */
 export const resetScript = `
 for i = 1, #KEYS do

@@ -3,11 +3,11 @@
  * longer than the command's time, nothing is queued while Redis is away, nothing is sent twice by the client: scripts that
  * are repeated carry the operation's name and count once.
  */
-import { Redis, type Result } from "ioredis";
+import { type Cluster, Redis, type Result } from "ioredis";
 import type { Clock } from "../core/clock.ts";
-import type { Secret } from "../core/secret.ts";
+import { createRedis, type RedisPlace } from "./connect-redis.ts";
 import type { Counter, CounterLevel, Settlement, Take, TakeReply } from "./limit-state.ts";
-import { renewScript, resetScript, settleScript, takeScript } from "./redis-scripts.ts";
+import { probeScript, renewScript, resetScript, settleScript, takeScript } from "./redis-scripts.ts";
 
 declare module "ioredis" {
   interface RedisCommander<Context> {
@@ -15,14 +15,11 @@ declare module "ioredis" {
     dragomanLimitSettle(keys: number, ...args: (string | number)[]): Result<number, Context>;
     dragomanLimitRenew(keys: number, ...args: (string | number)[]): Result<number, Context>;
     dragomanLimitReset(keys: number, ...args: (string | number)[]): Result<number, Context>;
+    dragomanLimitProbe(keys: number, ...args: (string | number)[]): Result<number, Context>;
   }
 }
 
-export interface RedisCountersOptions {
-  /** May hold a password. */
-  readonly url: Secret;
-  /** Longest wait for an answer. */
-  readonly commandTimeoutMs: number;
+export interface RedisCountersOptions extends RedisPlace {
   readonly clock: Clock;
 }
 
@@ -34,33 +31,29 @@ const rememberMs = 600_000;
 const verdicts = ["taken", "refused", "unseeded"] as const;
 
 export class RedisCounters {
-  readonly #redis: Redis;
+  readonly #redis: Redis | Cluster;
+  readonly #commandTimeoutMs: number;
   readonly #clock: Clock;
+  /** Whose command failed last: of a cluster, their part may be away. */
+  #failedTenant = "default";
+  #trouble = "";
   /** How far Redis's clock is ahead of ours, in milliseconds. */
   #offset = 0;
   /** Slots that this process holds: the operations by key. */
   readonly #slots = new Map<string, Set<string>>();
   readonly #renewing: NodeJS.Timeout;
 
-  constructor({ url, commandTimeoutMs, clock }: RedisCountersOptions) {
+  constructor({ clock, ...place }: RedisCountersOptions) {
     this.#clock = clock;
-    const redis = new Redis(url.reveal(), {
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      commandTimeout: commandTimeoutMs,
-      connectTimeout: 1_000,
-      lazyConnect: true,
-      retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 8), 500),
-      // After a failover the old primary only reads.
-      reconnectOnError: (error) => error.message.startsWith("READONLY"),
-    });
+    this.#commandTimeoutMs = place.commandTimeoutMs;
+    const redis = createRedis(place);
     // Without a listener ioredis throws; what is away is told by whoever uses this.
-    redis.on("error", () => undefined);
+    redis.on("error", (error: Error) => this.#note(error));
     redis.defineCommand("dragomanLimitTake", { lua: takeScript });
     redis.defineCommand("dragomanLimitSettle", { lua: settleScript });
     redis.defineCommand("dragomanLimitRenew", { lua: renewScript });
     redis.defineCommand("dragomanLimitReset", { lua: resetScript });
+    redis.defineCommand("dragomanLimitProbe", { lua: probeScript });
     this.#redis = redis;
     this.#renewing = setInterval(() => void this.#renew(), renewEveryMs);
     this.#renewing.unref();
@@ -71,7 +64,8 @@ export class RedisCounters {
     try {
       await this.#redis.connect();
       return await this.answers();
-    } catch {
+    } catch (error) {
+      this.#note(error);
       return false;
     }
   }
@@ -81,15 +75,21 @@ export class RedisCounters {
     return this.#clock.wall() + this.#offset;
   }
 
-  /** Whether Redis answers now. Never rejects. */
+  /** Whether Redis does now what counting needs: it answers, runs scripts and takes what they write. Never rejects. */
   async answers(): Promise<boolean> {
     if (this.#redis.status !== "ready") return false;
+    const tenant = this.#failedTenant;
     try {
-      await this.#redis.ping();
+      await this.#send(tenant, () => this.#redis.dragomanLimitProbe(1, keyOf(tenant, "probe")));
       return true;
     } catch {
       return false;
     }
+  }
+
+  /** What went wrong last, in Redis's words; empty: nothing did. */
+  get trouble(): string {
+    return this.#trouble;
   }
 
   /** Whether there is a connection that a command could be sent on. */
@@ -115,13 +115,13 @@ export class RedisCounters {
     for (const { key, kind } of changes) if (kind === "slots") this.#letGo(keyOf(tenant, key), id);
     const keys = [operationKey(tenant, id), ...changes.map(({ key }) => keyOf(tenant, key))];
     const args = changes.flatMap(({ kind, windowMs, endsAt, at, total }) => [kind, windowMs, endsAt, at, total]);
-    await this.#redis.dragomanLimitSettle(keys.length, ...keys, id, rememberMs, ...args);
+    await this.#send(tenant, () => this.#redis.dragomanLimitSettle(keys.length, ...keys, id, rememberMs, ...args));
   }
 
   async reset(tenant: string, counters: readonly Counter[]): Promise<void> {
     if (counters.length === 0) return;
     const keys = counters.map(({ key }) => keyOf(tenant, key));
-    await this.#redis.dragomanLimitReset(keys.length, ...keys, ...counters.map(({ kind }) => kind));
+    await this.#send(tenant, () => this.#redis.dragomanLimitReset(keys.length, ...keys, ...counters.map(({ kind }) => kind)));
   }
 
   close(): void {
@@ -132,7 +132,25 @@ export class RedisCounters {
   #run(mode: "take" | "look", id: string, tenant: string, counters: readonly Counter[]): Promise<number[]> {
     const keys = [operationKey(tenant, id), ...counters.map(({ key }) => keyOf(tenant, key))];
     const args = counters.flatMap(({ kind, limit, need, windowMs, endsAt, seed = -1 }) => [kind, limit, need, windowMs, endsAt, seed]);
-    return this.#redis.dragomanLimitTake(keys.length, ...keys, mode, id, slotHoldMs, rememberMs, ...args);
+    return this.#send(tenant, () => this.#redis.dragomanLimitTake(keys.length, ...keys, mode, id, slotHoldMs, rememberMs, ...args));
+  }
+
+  /** Notes what goes wrong. A cluster's own retries must not make anybody wait longer than for one command. */
+  async #send<Answer>(tenant: string, command: () => Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = command();
+      return await (this.#redis instanceof Redis ? answer : inTime(answer, this.#commandTimeoutMs));
+    } catch (error) {
+      this.#failedTenant = tenant;
+      this.#note(error);
+      throw error;
+    }
+  }
+
+  #note(error: unknown): void {
+    const said = error instanceof Error ? error.message : String(error);
+    // What comes after the reason, and says none.
+    if (this.#trouble === "" || said !== "Connection is closed.") this.#trouble = said;
   }
 
   #readLevels([verdict = 1, now = 0, ...numbers]: number[], counters: readonly Counter[]): TakeReply {
@@ -163,6 +181,13 @@ export class RedisCounters {
       await this.#redis.dragomanLimitRenew(1, key, slotHoldMs, ...held).catch(() => undefined);
     }
   }
+}
+
+function inTime<Answer>(answer: Promise<Answer>, ms: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("Command timed out")), ms);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** Tenants' ids hold no braces, so the hash tag is the tenant's alone. */

@@ -13,6 +13,8 @@ import { MemoryLimitState } from "./memory-state.ts";
 /** The shared counters; RedisCounters is one. All of them reject where they do not answer. */
 export interface SharedCounters {
   readonly connected: boolean;
+  /** What went wrong last, for people; empty: nothing did. */
+  readonly trouble: string;
   wall(): number;
   answers(): Promise<boolean>;
   take(take: Take): Promise<TakeReply>;

@@ -20,6 +20,8 @@ export interface RedisServer {
   thaw(): void;
   /** Runs a command on a connection of its own. */
   run(...command: [string, ...string[]]): Promise<unknown>;
+  /** The same as somebody who knows the password. */
+  runAs(password: string, ...command: [string, ...string[]]): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -38,6 +40,15 @@ export async function startRedis(): Promise<RedisServer> {
     server.kill("SIGKILL");
     await gone;
   };
+  const call = async (access: { password?: string }, command: [string, ...string[]]): Promise<unknown> => {
+    const redis = new Redis(socket, { maxRetriesPerRequest: 1, ...access });
+    redis.on("error", () => undefined);
+    try {
+      return await redis.call(...command);
+    } finally {
+      redis.disconnect();
+    }
+  };
   await start();
   return {
     url: new Secret(socket),
@@ -45,14 +56,8 @@ export async function startRedis(): Promise<RedisServer> {
     kill,
     freeze: () => void server?.kill("SIGSTOP"),
     thaw: () => void server?.kill("SIGCONT"),
-    async run(...command) {
-      const redis = new Redis(socket, { maxRetriesPerRequest: 1 });
-      try {
-        return await redis.call(...command);
-      } finally {
-        redis.disconnect();
-      }
-    },
+    run: (...command) => call({}, command),
+    runAs: (password, ...command) => call({ password }, command),
     async close() {
       await kill();
       rmSync(directory, { recursive: true, force: true });

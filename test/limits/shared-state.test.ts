@@ -16,6 +16,7 @@ function start() {
   };
   const shared: SharedCounters = {
     connected: false,
+    trouble: "",
     wall: () => Date.now(),
     answers: async () => !facts.cut,
     async take(take) {

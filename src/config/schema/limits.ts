@@ -81,13 +81,29 @@ export const limits = z.strictObject({
   refresh_seconds: seconds(0.1, 3_600).default(2).describe("How often the store is asked for changed limits"),
 });
 
-export const redis = z.strictObject({
-  url: secretText
-    .refine(
-      (secret) => /^rediss?:\/\/.|^\//.test(secret.reveal()),
-      "is no address of Redis; write redis://host:6379 or rediss://user:password@host:6379",
-    )
-    .optional()
-    .describe("Redis that all machines share, as redis://host:6379; also REDIS_URL"),
-  command_timeout_ms: count(1, 60_000).default(50).describe("Longest wait for an answer of Redis"),
-});
+function areRedisUrls(text: string): boolean {
+  return text.split(",").every((address) => /^\s*rediss?:\/\/./.test(address) && URL.canParse(address));
+}
+
+export const redis = z
+  .strictObject({
+    url: secretText
+      .refine(
+        (secret) => secret.reveal().startsWith("/") || areRedisUrls(secret.reveal()),
+        "is no address of Redis; write redis://host:6379 or rediss://user:password@host:6379, several of a cluster with commas between",
+      )
+      .optional()
+      .describe("Redis that all machines share, as redis://host:6379; several with commas between are nodes of a cluster. Also REDIS_URL"),
+    cluster: z.boolean().optional().describe("Whether url names nodes of a Redis Cluster; by default where it names several"),
+    sentinel: z.string().min(1).max(256).optional().describe("Name of the primary, where url names sentinels that know which server it is"),
+    command_timeout_ms: count(1, 60_000).default(50).describe("Longest wait for an answer of Redis"),
+  })
+  .refine(({ cluster, sentinel }) => cluster !== true || sentinel === undefined, "names a cluster and sentinels; leave one of them out")
+  .refine(
+    ({ url, cluster, sentinel }) => !(url?.reveal().startsWith("/") && (cluster === true || sentinel !== undefined)),
+    "names a socket, which is one server; write redis://host:port for nodes of a cluster and for sentinels",
+  )
+  .refine(
+    ({ url, cluster, sentinel }) => cluster !== false || sentinel !== undefined || !url?.reveal().includes(","),
+    "names several servers that are no cluster; leave cluster out, or name one",
+  );
