@@ -3,13 +3,14 @@ import { toJson } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { UsageDimension, UsageService, type UsageSum, UsageSumSchema } from "../../gen/dragoman/admin/v1/usage_service_pb.ts";
-import { writeDollars } from "../core/money.ts";
+import { writeDollars, writeExactDollars } from "../core/money.ts";
 import { suggestion } from "../core/nearest.ts";
 import { type Column, writeCount, writeTable } from "./columns.ts";
 import { type Command, UsageError } from "./command.ts";
 import { recordOptions, recordPlace, withRecords } from "./records.ts";
 import { readTime } from "./since.ts";
 import type { Terminal } from "./terminal.ts";
+import { writeCsvLine } from "./write-csv.ts";
 
 const dimensions: Readonly<Record<string, UsageDimension>> = {
   model: UsageDimension.UPSTREAM_MODEL,
@@ -37,6 +38,7 @@ export const usage: Command = {
     project: { value: "NAME", about: "only this project" },
     "key-id": { value: "ID", about: "only this key" },
     user: { value: "ID", about: "only this end user" },
+    csv: { about: "as comma-separated values with a line of names, money as exact dollars" },
     ...recordOptions,
   },
   details: `Counted are attempts that are over, by the time they began; days and hours are of UTC. CALLS are different calls, ERRORS
@@ -45,7 +47,8 @@ clients asked for it.
 ${recordPlace}`,
   run: (input, terminal) =>
     withRecords(input, terminal, async ({ transport }) => {
-      const { options } = input;
+      const { options, switches } = input;
+      if (switches.has("csv") && switches.has("json")) throw new UsageError("--csv and --json exclude each other", "usage");
       const { names, bucket } = readGrouping(options.by ?? "model");
       const { sums } = await createClient(UsageService, transport).sumUsage({
         query: {
@@ -61,7 +64,8 @@ ${recordPlace}`,
           ...(bucket === undefined ? {} : { bucket: bucket.span }),
         },
       });
-      if (input.switches.has("json")) for (const sum of sums) terminal.write(`${JSON.stringify(toJson(UsageSumSchema, sum))}\n`);
+      if (switches.has("csv")) writeCsv(sums, names, bucket?.name, terminal);
+      else if (switches.has("json")) for (const sum of sums) terminal.write(`${JSON.stringify(toJson(UsageSumSchema, sum))}\n`);
       else show(sums, names, bucket?.name, terminal);
     }),
 };
@@ -109,6 +113,21 @@ function labelsOf({ group, bucketTime }: UsageSum, bucket: string | undefined): 
   if (bucket === undefined) return labels;
   const at = bucketTime === undefined ? "" : new Date(timestampMs(bucketTime)).toISOString();
   return [bucket === "day" ? at.slice(0, 10) : at.slice(0, 16).replace("T", " "), ...labels];
+}
+
+/** Every sum of the contract; a cost of which nothing is known is left out, as it is none. */
+function writeCsv(sums: readonly UsageSum[], names: readonly string[], bucket: string | undefined, { write }: Terminal): void {
+  const counts = ["attempts", "calls", "errors", "unpriced", "estimated"] as const;
+  const tokens = ["inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "reasoningTokens"] as const;
+  const figures = [...counts, ...tokens];
+  const titles = figures.map((name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+  write(writeCsvLine([...(bucket === undefined ? [] : [bucket]), ...names, ...titles, "cost_usd", "charge_usd"]));
+  for (const sum of sums) {
+    const time = sum.bucketTime === undefined ? [] : [new Date(timestampMs(sum.bucketTime)).toISOString()];
+    const values = figures.map((name) => String(sum[name]));
+    const money = [sum.costNanoUsd, sum.chargeNanoUsd].map((nano) => (nano === 0n && sum.unpriced > 0n ? "" : writeExactDollars(nano)));
+    write(writeCsvLine([...time, ...sum.group.map(({ value }) => value), ...values, ...money]));
+  }
 }
 
 type Figures = Pick<UsageSum, "calls" | "errors" | "inputTokens" | "outputTokens" | "costNanoUsd" | "unpriced" | "estimated">;

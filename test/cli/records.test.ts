@@ -96,6 +96,22 @@ test("usage by key and day, of a longer time, and as JSON", async () => {
   expect(sums.map(({ costUsd }) => costUsd)).toEqual(["1.5", "0.25"]);
 });
 
+test("usage as comma-separated values: every sum of every group, in exact dollars", async () => {
+  const { out } = await dragoman("usage", "--by", "day,model", "--csv");
+  const [names, ...lines] = out.split("\r\n").map((line) => line.split(","));
+  expect(names).toEqual(
+    "day,model,attempts,calls,errors,unpriced,estimated,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,reasoning_tokens,cost_usd,charge_usd".split(
+      ",",
+    ),
+  );
+  expect(lines.filter(([, model]) => model === "small").map((line) => line.slice(1))).toEqual([
+    ["small", "1", "1", "0", "1", "0", "1000", "200", "0", "0", "0", "", ""],
+  ]);
+  const costs = lines.filter(([, model]) => model === "big").map((line) => Number(line[12]));
+  expect(costs.reduce((sum, cost) => sum + cost, 0)).toBe(1.75);
+  expect(await dragoman("usage", "--csv", "--json")).toMatchObject({ code: 64, out: "" });
+});
+
 test("requests are shown with the newest last, filtered, and one of them whole", async () => {
   const { out } = await dragoman("requests");
   expect(out.indexOf(requestId)).toBeGreaterThan(0);
