@@ -4,7 +4,6 @@ import type { BodyHash } from "../core/body-hash.ts";
 import type { Clock } from "../core/clock.ts";
 import type { CallStarter, IncomingCall } from "../core/incoming.ts";
 import type { CallerPace } from "../core/limits.ts";
-import type { CallerPace } from "../core/limits.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { Operations } from "../core/operations.ts";
@@ -30,8 +29,6 @@ export interface FacadeOptions {
   readonly requestLog?: RequestLog | undefined;
   readonly log: Logger;
   readonly body: BodyLimits;
-  /** Absent: callers may come as often as they like. */
-  readonly pace?: CallerPace | undefined;
   /** Absent: callers may come as often as they like. */
   readonly pace?: CallerPace | undefined;
   /** Absent: calls are taken however busy the process is. */

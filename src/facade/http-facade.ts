@@ -44,7 +44,6 @@ async function answer(request: NodeRequest, response: NodeResponse, match: Match
     requireEndpoint(principal, [`${endpoint.method} ${path}`, `${endpoint.method} ${endpoint.path}`]);
     requireRule(principal, ruleOf(endpoint));
     await options.pace?.check(principal, peer);
-    await options.pace?.check(principal, peer);
     const overloaded = endpoint.runs === undefined ? undefined : options.overload?.refusal();
     if (overloaded !== undefined) throw overloaded;
     await endpoint.answer({ request, response, clientSignal, surface, principal, params, query, sent, options });

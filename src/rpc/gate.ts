@@ -6,7 +6,6 @@ import type { BodyHash } from "../core/body-hash.ts";
 import { readCredential } from "../core/credential.ts";
 import { GatewayError } from "../core/error.ts";
 import type { CallerPace } from "../core/limits.ts";
-import type { CallerPace } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { OverloadGate } from "../core/overload.ts";
 import { isLoopbackAddress, noPeer, type Peer } from "../core/peer.ts";
@@ -60,8 +59,6 @@ export interface GateOptions {
   readonly metrics?: Metrics | undefined;
   /** Absent: callers may come as often as they like. */
   readonly pace?: CallerPace | undefined;
-  /** Absent: callers may come as often as they like. */
-  readonly pace?: CallerPace | undefined;
   /** Absent: callers are let in however busy the process is. */
   readonly overload?: OverloadGate | undefined;
 }
@@ -75,7 +72,6 @@ export function createGate(access: Access, method: DescMethod, plane: Plane, opt
     let caller: Principal | undefined;
     try {
       values.set(principalKey, await judge(context, (principal) => (caller = principal)));
-      await pace?.check(principalOf(context), values.get(peerKey));
       await pace?.check(principalOf(context), values.get(peerKey));
       const overloaded = overload?.refusal();
       if (overloaded !== undefined) throw overloaded;

@@ -7,7 +7,6 @@ import type { Access } from "../core/access.ts";
 import type { Operation } from "../core/call.ts";
 import type { CallStarter } from "../core/incoming.ts";
 import type { CallerPace } from "../core/limits.ts";
-import type { CallerPace } from "../core/limits.ts";
 import type { Logger } from "../core/log.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { NodeHandler } from "../core/node-handler.ts";
@@ -44,8 +43,6 @@ export interface RpcOptions extends OpsRpcOptions {
   readonly requestLog?: RequestLog | undefined;
   /** Absent: nothing is counted. */
   readonly metrics?: Metrics | undefined;
-  /** Absent: callers may come as often as they like. */
-  readonly pace?: CallerPace | undefined;
   /** Absent: callers may come as often as they like. */
   readonly pace?: CallerPace | undefined;
   /** Absent: calls are taken however busy the process is. */
