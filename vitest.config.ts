@@ -17,7 +17,7 @@ const slow = [
   "test/limits/redis-state.test.ts",
   "test/providers/local-embeddings.test.ts",
   "test/rpc/grpc-clients.test.ts",
-  "test/stores/{away,isolation,migrations,request-log-plans,stores}.test.ts",
+  "test/stores/{away,isolation,ledger-sums,migrations,request-log-plans,stores}.test.ts",
 ];
 
 /** Many tests wait for sockets and timers: three share two cores well. */
