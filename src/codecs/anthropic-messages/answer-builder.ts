@@ -17,7 +17,16 @@ import {
 import type { CallState } from "../../core/call-state.ts";
 import { customToolArgument } from "../../core/custom-tool.ts";
 import { GatewayError } from "../../core/error.ts";
-import { EventBuilder, type Extras, finishedEvent, type GenerateEvent, opaqueEvent, startedEvent, usageEvent } from "../../core/event.ts";
+import {
+  deltaEvent,
+  EventBuilder,
+  type Extras,
+  finishedEvent,
+  type GenerateEvent,
+  opaqueEvent,
+  startedEvent,
+  usageEvent,
+} from "../../core/event.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText } from "../../core/json.ts";
 import { objectMember, textMember } from "../../core/members.ts";
 import { readCitation } from "./citations.ts";
@@ -161,7 +170,8 @@ export class AnswerBuilder {
     this.#opened(wireIndex, "tool", index, { input, isCustom });
   }
 
-  growBlock(wireIndex: number, delta: JsonObject): void {
+  /** `unknown`: members beside and in the delta that are not modelled, as its record has them. */
+  growBlock(wireIndex: number, delta: JsonObject, unknown?: JsonObject): void {
     const block = this.#open.get(wireIndex);
     if (block === undefined) throw this.#broken("a piece of a block that is not open");
     if (block.opaque !== undefined) {
@@ -169,6 +179,7 @@ export class AnswerBuilder {
       this.#events.delta(candidate, block.index, { case: "opaqueJson", value: jsonText(delta) });
       return;
     }
+    if (unknown !== undefined && this.#growWithUnknown(block, delta, unknownMembers(unknown, new Set()))) return;
     switch (delta.type) {
       case "text_delta":
         this.#text(wireIndex, textMember(delta, "text"));
@@ -188,6 +199,20 @@ export class AnswerBuilder {
       default:
         this.opaqueEvent("content_block_delta", jsonText({ type: "content_block_delta", index: wireIndex, delta }));
     }
+  }
+
+  /** False where the piece has no event of its own, such as one of a signature. */
+  #growWithUnknown(block: OpenBlock, delta: JsonObject, extrasJson: Extras): boolean {
+    const { index, form } = block;
+    const push = (event: GenerateEvent) => this.#events.push({ ...event, extrasJson });
+    if (delta.type === "text_delta" || delta.type === "thinking_delta") {
+      push(deltaEvent(candidate, index, { case: "text", value: textMember(delta, delta.type === "text_delta" ? "text" : "thinking") }));
+    } else if (delta.type === "input_json_delta" && form === "tool" && !block.isCustom) {
+      const fragment = textMember(delta, "partial_json");
+      block.args.push(fragment);
+      push(deltaEvent(candidate, index, { case: "argumentsJson", value: fragment }));
+    } else return false;
+    return true;
   }
 
   endBlock(wireIndex: number): void {

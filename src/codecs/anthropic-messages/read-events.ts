@@ -39,9 +39,11 @@ class MessageEventReader implements EventReader {
     const record = this.#parse(frame);
     const type = textMember(record, "type") || frame.event;
     switch (type) {
-      case "content_block_delta":
-        this.#answer.growBlock(this.#index(record), objectMember(record, "delta") ?? {});
+      case "content_block_delta": {
+        const delta = objectMember(record, "delta") ?? {};
+        this.#answer.growBlock(this.#index(record), delta, unknownBeside(record, delta));
         break;
+      }
       case "message_start": {
         const message = objectMember(record, "message") ?? {};
         this.#answer.start(message);
@@ -115,6 +117,20 @@ class MessageEventReader implements EventReader {
 
 function parseExactly(data: string): JsonValue {
   return parseJson(data, upstreamJsonLimits);
+}
+
+const deltaRecordKnown = new Set(["type", "index", "delta"]);
+/** Of every type of delta: the type, and what it holds. */
+const deltaMembers = 2;
+const deltaKnown = new Set(["type", "text", "thinking", "signature", "partial_json", "citation"]);
+
+/** Members of a delta's record, and of the delta in it, that are not modelled, as the record has them; mostly undefined. */
+function unknownBeside(record: JsonObject, delta: JsonObject): JsonObject | undefined {
+  if (Object.keys(record).length <= deltaRecordKnown.size && Object.keys(delta).length <= deltaMembers) return undefined;
+  const within = Object.entries(delta).filter(([name]) => !deltaKnown.has(name));
+  const beside = Object.entries(record).filter(([name]) => !deltaRecordKnown.has(name));
+  if (within.length > 0) beside.push(["delta", Object.fromEntries(within)]);
+  return beside.length === 0 ? undefined : Object.fromEntries(beside);
 }
 
 function withoutEnvelope({ type: _type, delta: _delta, usage: _usage, ...rest }: JsonObject): JsonObject {

@@ -28,7 +28,7 @@ interface Block {
   /** Unknown members of the block's start. */
   readonly extras: string | undefined;
   /** What came while an earlier block was streaming. */
-  readonly waiting: BlockDelta[];
+  readonly waiting: { readonly delta: BlockDelta; readonly extras: string | undefined }[];
   ended: BlockEnded | undefined;
   /** Its number on the wire; undefined until its start is written. */
   index: number | undefined;
@@ -120,8 +120,9 @@ class MessageEventWriter implements EventWriter {
       case "blockDelta": {
         const block = value.candidate === 0 ? this.#open.get(value.index) : undefined;
         if (block === undefined) break;
-        if (block === this.#queue[0]) this.#grow(block, value);
-        else block.waiting.push(value);
+        const extras = event.extrasJson[formatName];
+        if (block === this.#queue[0]) this.#grow(block, value, extras);
+        else block.waiting.push({ delta: value, extras });
         break;
       }
       case "blockStarted":
@@ -182,7 +183,7 @@ class MessageEventWriter implements EventWriter {
       const [next] = this.#queue;
       if (next === undefined) return;
       this.#begin(next);
-      for (const delta of next.waiting) this.#grow(next, delta);
+      for (const { delta, extras } of next.waiting) this.#grow(next, delta, extras);
       next.waiting.length = 0;
     }
   }
@@ -197,7 +198,12 @@ class MessageEventWriter implements EventWriter {
     }
   }
 
-  #grow(block: Block, { delta, annotations, section }: BlockDelta): void {
+  /** `extras`: unknown members of the piece's record. */
+  #grow(block: Block, { delta, annotations, section }: BlockDelta, extras: string | undefined): void {
+    if (extras !== undefined && (delta.case === "text" || delta.case === "argumentsJson")) {
+      this.#growAlone(block, delta.value, extras);
+      return;
+    }
     switch (delta.case) {
       case "text":
         if (block.started.kind === BlockKind.TOOL_CALL) this.#growInput(block, delta.value);
@@ -224,6 +230,17 @@ class MessageEventWriter implements EventWriter {
       const index = this.#ensureStarted(block);
       this.#write("content_block_delta", { index, delta: { type: "citations_delta", citation } });
     }
+  }
+
+  /** A piece in a record of its own, with what stood beside it. */
+  #growAlone(block: Block, text: string, extras: string): void {
+    const form = deltaForms[block.started.kind];
+    if (form === undefined) return;
+    this.#flush();
+    const written: WritableObject = { index: this.#ensureStarted(block), delta: { type: form.type, [form.member]: text } };
+    mergeExtras(written, extras);
+    this.#write("content_block_delta", written);
+    block.hasArguments ||= text !== "";
   }
 
   /** Sections, -1 for the reasoning itself, are kept apart by an empty line. */

@@ -2,7 +2,7 @@
 import { BlockKind, type Signature, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { CallState } from "../../core/call-state.ts";
 import { unwrapInput } from "../../core/custom-tool.ts";
-import type { EventBuilder } from "../../core/event.ts";
+import { deltaEvent, type EventBuilder } from "../../core/event.ts";
 import { ulid } from "../../core/id.ts";
 import { isJsonObject, type JsonObject, type JsonValue, jsonText, type WritableObject, writeJson } from "../../core/json.ts";
 import { format } from "./wire.ts";
@@ -65,8 +65,10 @@ export class ToolCallReader {
     }
     call.signature = readSignature(extraContent) ?? call.signature;
     const fragment = argumentText(call.isCustom ? definition.input : definition.arguments);
+    const unknown = call.block === undefined ? undefined : unknownMembers(rest, definition, "function");
     if (call.block === undefined && call.name !== "") this.#open(call);
-    this.#grow(call, fragment);
+    if (unknown !== undefined && call.manner === "arguments") this.#growWithUnknown(call, fragment, unknown);
+    else this.#grow(call, fragment);
   }
 
   /** The old `function_call`: one call without an id. */
@@ -146,6 +148,13 @@ export class ToolCallReader {
     const waited = call.waiting;
     call.waiting = "";
     this.#grow(call, waited);
+  }
+
+  /** A later piece with members that are not modelled. */
+  #growWithUnknown({ block }: OpenCall, fragment: string, unknown: string): void {
+    const { builder, candidate } = this.#facts;
+    const piece = deltaEvent(candidate, block ?? 0, { case: "argumentsJson", value: fragment });
+    builder.push({ ...piece, extrasJson: { [format]: unknown } });
   }
 
   #grow(call: OpenCall, fragment: string): void {

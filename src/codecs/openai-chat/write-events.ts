@@ -173,7 +173,8 @@ class ChatEventWriter implements EventWriter {
         else this.#append(block, value);
         break;
       case "argumentsJson":
-        this.#append(block, value);
+        if (extras[format] === undefined) this.#append(block, value);
+        else this.#fragment(block, value, extras[format]);
         break;
       case "summary":
         if (block.section !== delta.section) {
@@ -218,6 +219,15 @@ class ChatEventWriter implements EventWriter {
     if (block.around !== undefined) this.#frames.writeText(block.around.head, this.#pendingText, block.around.tail);
     this.#pendingBlock = undefined;
     this.#pendingText = "";
+  }
+
+  /** A piece of arguments with fields that are not modelled. */
+  #fragment(block: Block, fragment: string, extras: string): void {
+    this.#flush();
+    const call: WritableObject = { index: block.tool, function: { arguments: fragment } };
+    mergeExtras(call, extras);
+    this.#frames.writeChoice(block.candidate, { tool_calls: [call] });
+    block.hasArguments ||= fragment !== "";
   }
 
   /** Text with citations, log probabilities or fields that are not modelled. */
