@@ -13,6 +13,7 @@ import { writeDollars } from "../core/money.ts";
 import { type Column, layOut } from "./columns.ts";
 import { type Arguments, type Command, readNumber, UsageError } from "./command.ts";
 import { recordOptions, recordPlace, withRecords } from "./records.ts";
+import { showRecord } from "./show-record.ts";
 import { readTime } from "./since.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -77,7 +78,7 @@ ${recordPlace}`,
 
 async function showOne(client: Client<typeof RequestLogService>, requestId: string, input: Arguments, { write }: Terminal): Promise<void> {
   const found = await client.getRequest({ tenant: input.options.tenant ?? "", requestId });
-  write(`${JSON.stringify(toJson(GetRequestResponseSchema, found), null, input.switches.has("json") ? 0 : 2)}\n`);
+  write(input.switches.has("json") ? `${JSON.stringify(toJson(GetRequestResponseSchema, found))}\n` : showRecord(found));
 }
 
 async function showLatest(client: Client<typeof RequestLogService>, input: Arguments, terminal: Terminal): Promise<void> {

@@ -119,7 +119,8 @@ test("requests are shown with the newest last, filtered, and one of them whole",
   expect((await dragoman("requests", "--last", "1")).out).not.toContain(requestId);
   expect((await dragoman("requests", "--status", "error")).out).not.toContain(requestId);
   expect((await dragoman("requests", "--error", "timeout")).out).toBe("no calls fit\n");
-  expect(JSON.parse((await dragoman("requests", requestId)).out)).toMatchObject({ request: { requestId, costUsd: "0.005" } });
+  expect(JSON.parse((await dragoman("requests", requestId, "--json")).out)).toMatchObject({ request: { requestId, costUsd: "0.005" } });
+  expect((await dragoman("requests", requestId)).out).toMatch(new RegExp(`^${requestId} [^]*0\\.005 USD`));
   expect(await dragoman("requests", "nothing")).toMatchObject({ code: 64, out: "" });
 });
 

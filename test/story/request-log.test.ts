@@ -1,4 +1,5 @@
 /** The request log end to end: a record for every call of every surface, however it ends, and content only as far as allowed. */
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,12 +83,17 @@ async function recordOf(externalRequestId: string): Promise<RequestRecord> {
   );
 }
 
-/** Sends one request with a name and gives its record. */
+/** Sends one request with a name and gives its record, which tells what the answer was. */
 async function logged(path: string, body: unknown, headers: Record<string, string> = {}): Promise<RequestRecord> {
   const id = newId();
-  await post(path, body, { "x-dragoman-external-request-id": id, ...headers });
-  return recordOf(id);
+  const { text } = await post(path, body, { "x-dragoman-external-request-id": id, ...headers });
+  const record = await recordOf(id);
+  expect(record.sentBodySha256).toBe(sha256(text));
+  return record;
 }
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+const anyHash = expect.stringMatching(/^[0-9a-f]{64}$/);
 
 const chat = (model: string, content: string) => ({ model, messages: [{ role: "user", content }] });
 const script = (...steps: object[]) => JSON.stringify({ sim_script: { steps } });
@@ -118,7 +124,18 @@ describe("every surface", () => {
     expect(record.latencyMs).toBeGreaterThan(0);
     expect(record.ttftMs).toBeLessThanOrEqual(record.latencyMs + 1);
     expect(record.attempts).toMatchObject([{ target: record.target, status: "success", error: "" }]);
-    expect(record.timings).toMatchObject({ total: expect.any(Number), provider: expect.any(Number), gatewayOverhead: expect.any(Number) });
+    const steps = ["total", "modelResolve", "provider", "requestLog", "usageEmit", "sideEffects", "gatewayOverhead"] as const;
+    for (const step of steps) expect(record.timings?.[step], step).toBeGreaterThanOrEqual(0);
+    // Guards did not run: there are none.
+    for (const guard of ["guardrailConfig", "guardrailInput", "guardrailOutput"] as const) expect(record.timings?.[guard]).toBeUndefined();
+    expect(record.upstreamBodySha256).toEqual(anyHash);
+  });
+
+  test("an answer that is relayed has the same hash on both sides, one that is translated has not", async () => {
+    const relayed = await logged("/v1/chat/completions", { ...chatBody, stream: true, stream_options: { include_usage: true } });
+    expect(relayed.upstreamBodySha256).toBe(relayed.sentBodySha256);
+    const translated = await logged("/v1/chat/completions", chat("claude/sim-echo", hello));
+    expect(translated.upstreamBodySha256).not.toBe(translated.sentBodySha256);
   });
 
   test("embeddings and counts of tokens", async () => {
@@ -139,8 +156,9 @@ describe("every surface", () => {
     });
     for await (const _ of client.generate(generate(streamed)));
     await client.complete({ generate: generate(folded) });
-    expect(await recordOf(streamed)).toMatchObject({ surface: "rpc", stream: true, status: RequestStatus.SUCCESS });
-    expect(await recordOf(folded)).toMatchObject({ surface: "rpc", stream: false, status: RequestStatus.SUCCESS });
+    const hashes = { upstreamBodySha256: anyHash, sentBodySha256: anyHash };
+    expect(await recordOf(streamed)).toMatchObject({ surface: "rpc", stream: true, status: RequestStatus.SUCCESS, ...hashes });
+    expect(await recordOf(folded)).toMatchObject({ surface: "rpc", stream: false, status: RequestStatus.SUCCESS, ...hashes });
   });
 });
 
