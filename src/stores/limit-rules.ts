@@ -1,17 +1,21 @@
 import type { Clock } from "../core/clock.ts";
 import type { LimitRuleRecord, LimitRuleStore } from "../core/limit-rule-store.ts";
-import { allTenants, type Database, flag, onlyRow, type Row } from "./database.ts";
+import { type Database, flag, onlyRow, type Row } from "./database.ts";
 import { readPage } from "./read-page.ts";
 import { readBoolean, readNumber, readText } from "./read-value.ts";
-import { creating, deleteRow, etagOf, nextVersion, readVersion, updateRow } from "./revision.ts";
+import { creating, etagOf, nextVersion, updateRow } from "./revision.ts";
+import { changeOf, versionedRows } from "./versioned-rows.ts";
 import { Where } from "./where.ts";
 
 const table = "limit_rules";
+const what = "limit rule";
 
 export function createLimitRuleStore(database: Database, clock: Clock): LimitRuleStore {
   return {
+    ...versionedRows(database, { table, what, all: "all limit rules", read: readRule }),
+
     create(tenant, { id, subjectKind, subjectId, settingsJson, enabled }) {
-      return creating("limit rule", () =>
+      return creating(what, () =>
         database.transaction(tenant, async (transaction) => {
           const now = clock.wall();
           await nextVersion(transaction, table);
@@ -21,11 +25,6 @@ export function createLimitRuleStore(database: Database, clock: Clock): LimitRul
           return readRule(onlyRow([await transaction.run(sql, values)]));
         }),
       );
-    },
-
-    async get(tenant, id) {
-      const [row] = await database.rows(tenant, "SELECT * FROM limit_rules WHERE tenant = ? AND id = ?", [tenant, id]);
-      return row === undefined ? undefined : readRule(row);
     },
 
     list(tenant, { subjectKind, subjectId }, page) {
@@ -38,32 +37,10 @@ export function createLimitRuleStore(database: Database, clock: Clock): LimitRul
       return database.transaction(tenant, async (transaction) => {
         await nextVersion(transaction, table);
         const columns = { settings: settingsJson, enabled: flag(enabled) };
-        return readRule(await updateRow(transaction, changeOf(tenant, id, etag), columns, clock.wall()));
+        return readRule(await updateRow(transaction, changeOf(table, what, tenant, id, etag), columns, clock.wall()));
       });
-    },
-
-    delete(tenant, id, etag) {
-      return database.transaction(tenant, async (transaction) => {
-        await nextVersion(transaction, table);
-        await deleteRow(transaction, changeOf(tenant, id, etag));
-      });
-    },
-
-    version: () => readVersion(database, table),
-
-    listAll(page) {
-      const order = [
-        { column: "tenant", kind: "text" },
-        { column: "id", kind: "text" },
-      ] as const;
-      const list = { name: "all limit rules", from: table, where: new Where(), order, descending: false, read: readRule };
-      return readPage(database, allTenants, list, page);
     },
   };
-}
-
-function changeOf(tenant: string, id: string, etag: string | undefined) {
-  return { table, what: "limit rule", key: Where.ofTenant(tenant).equal("id", id), etag };
 }
 
 function readRule(row: Row): LimitRuleRecord {

@@ -1,17 +1,21 @@
 import type { Clock } from "../core/clock.ts";
 import type { PriceRecord, PriceStore, PriceTier } from "../core/price-store.ts";
-import { allTenants, type Database, onlyRow, type Row } from "./database.ts";
+import { type Database, onlyRow, type Row } from "./database.ts";
 import { readPage } from "./read-page.ts";
 import { readNumber, readOptionalNumber, readText } from "./read-value.ts";
-import { creating, deleteRow, etagOf, nextVersion, readVersion, updateRow } from "./revision.ts";
+import { creating, etagOf, nextVersion, updateRow } from "./revision.ts";
+import { changeOf, versionedRows } from "./versioned-rows.ts";
 import { Where } from "./where.ts";
 
 const table = "prices";
+const what = "price";
 
 export function createPriceStore(database: Database, clock: Clock): PriceStore {
   return {
+    ...versionedRows(database, { table, what, all: "all prices", read: readPrice }),
+
     create(tenant, { id, provider, modelPattern, tiers, effectiveFrom, effectiveUntil, source }) {
-      return creating("price", () =>
+      return creating(what, () =>
         database.transaction(tenant, async (transaction) => {
           const now = clock.wall();
           await nextVersion(transaction, table);
@@ -22,11 +26,6 @@ export function createPriceStore(database: Database, clock: Clock): PriceStore {
           return readPrice(onlyRow([await transaction.run(sql, values)]));
         }),
       );
-    },
-
-    async get(tenant, id) {
-      const [row] = await database.rows(tenant, "SELECT * FROM prices WHERE tenant = ? AND id = ?", [tenant, id]);
-      return row === undefined ? undefined : readPrice(row);
     },
 
     list(tenant, { provider }, page) {
@@ -48,32 +47,10 @@ export function createPriceStore(database: Database, clock: Clock): PriceStore {
           // An end that is there but undefined is taken away.
           ...("effectiveUntil" in changes ? { effective_until: changes.effectiveUntil ?? null } : {}),
         };
-        return readPrice(await updateRow(transaction, changeOf(tenant, id, etag), columns, clock.wall()));
+        return readPrice(await updateRow(transaction, changeOf(table, what, tenant, id, etag), columns, clock.wall()));
       });
-    },
-
-    delete(tenant, id, etag) {
-      return database.transaction(tenant, async (transaction) => {
-        await nextVersion(transaction, table);
-        await deleteRow(transaction, changeOf(tenant, id, etag));
-      });
-    },
-
-    version: () => readVersion(database, table),
-
-    listAll(page) {
-      const order = [
-        { column: "tenant", kind: "text" },
-        { column: "id", kind: "text" },
-      ] as const;
-      const list = { name: "all prices", from: table, where: new Where(), order, descending: false, read: readPrice };
-      return readPage(database, allTenants, list, page);
     },
   };
-}
-
-function changeOf(tenant: string, id: string, etag: string | undefined) {
-  return { table, what: "price", key: Where.ofTenant(tenant).equal("id", id), etag };
 }
 
 /** Rates as decimal text: JSON's numbers lose what is beyond 53 bits. */
