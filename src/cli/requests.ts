@@ -64,8 +64,8 @@ export const requests: Command = {
     ...recordOptions,
   },
   details: `The newest stands last. IN and OUT are tokens, MS how long the call took, USD its cost (- where no price
-is known); times are UTC. --json has everything: key, provider, attempts, timings. With an ID, all that is kept of
-that call; what is kept is decided by request_log in the configuration.
+is known); times are UTC. With an ID, what there is to know of that call, with its content where request_log in the
+configuration lets it be kept. --json has every field.
 ${recordPlace}`,
   run: (input, terminal) =>
     withRecords(input, terminal, async ({ transport }) => {

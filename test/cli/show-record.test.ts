@@ -40,28 +40,26 @@ test("one call reads in 80 columns, and what is not known takes no line", () => 
       content: { requestSummary: "how much is it?", findingsJson: "[]", toolsJson: "[]" },
     }),
   );
-  expect(shown).toBe(
-    `01M7YW7BREKKCBVKPS714962GJ  2025-11-21 11:00:22.442 UTC
+  expect(shown).toBe(`01M7YW7BREKKCBVKPS714962GJ  2025-11-21 11:00:22.442 UTC
 ok, HTTP 200
 
-  asked for    fast (chat over v1, streamed)
-  answered by  openai/gpt-x, not the first choice
-  ended with   stop
-  tokens       12,345 in (1,000 cached), 67 out
-  cost         0.0123 USD
-  caller       tenant acme, project default, key k3h5
+  asked for     fast (chat over v1, streamed)
+  answered by   openai/gpt-x, not the first choice
+  ended with    stop
+  tokens        12,345 in (1,000 cached), 67 out
+  cost          0.0123 USD
+  caller        tenant acme, project default, key k3h5
   on behalf of  agent billing-bot
-  attempt 1    other/gpt-x: provider_error, 3.46 ms
-  attempt 2    openai/gpt-x: success, 1,210 ms
-  took         1,235 ms, 18 ms to the first content
-  of this      the gateway 1.5 ms
-  sha-256 in   ${"a".repeat(64)}
-  sha-256 out  ${"b".repeat(64)}
+  attempt 1     other/gpt-x: provider_error, 3.46 ms
+  attempt 2     openai/gpt-x: success, 1,210 ms
+  took          1,235 ms, 18 ms to the first content
+  of this       the gateway 1.5 ms
+  sha-256 in    ${"a".repeat(64)}
+  sha-256 out   ${"b".repeat(64)}
 
 said:
 how much is it?
-`.replaceAll(/^ {2}(\S+(?: \S+)*?) {2,}/gm, (_, name: string) => `  ${name.padEnd("on behalf of".length)}  `),
-  );
+`);
   for (const line of shown.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
 });
 
