@@ -20,7 +20,7 @@ import { openTraces } from "../telemetry/traces.ts";
 import { version } from "../version.ts";
 import { Closers } from "./closers.ts";
 import { createAdminServices } from "./create-admin-services.ts";
-import { createMetrics } from "./create-metrics.ts";
+import { type CallParts, createMetrics } from "./create-metrics.ts";
 import { createModels } from "./create-models.ts";
 import { keepListingModels } from "./keep-listing-models.ts";
 import { openBooks } from "./open-books.ts";
@@ -86,13 +86,12 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   const stores = closers.keep(await openStores(config, log), (it) => it.close());
   const known = readProviderSettings(config, env);
   const requestLog = closers.keep(openRequestLog(config, stores, known.secrets, log), (it) => it?.close());
+  let calls: CallParts | undefined;
   const metrics = createMetrics(config, {
-    inflight: () => starter.running(),
-    admitted: () => operations.admission.places(),
+    calls: () => calls,
     captureDropped: () => requestLog?.dropped ?? 0,
     stalls: () => overload.watch.stalls,
     overloaded: () => overload.watch.refused,
-    catalog: () => catalog,
   });
   const exposition = closers.keep(metrics === undefined ? undefined : createExposition(metrics, link), (it) => it?.close());
   const prices = closers.keep(await openPrices(config, stores, known.types, log), (it) => it.close());
@@ -135,6 +134,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
     (it) => it.close(),
   );
   const starter = createCallStarter({ clock: systemClock, tracing: traces, maxTimeoutMs: config.server.max_timeout_seconds * 1_000 });
+  calls = { catalog, operations, starter };
 
   // The ports, once everything behind them is there.
   const watches = new AbortController();
