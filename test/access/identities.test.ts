@@ -237,17 +237,31 @@ test.skipIf(!hasOpenssl)(
       auth: { mtls: { "spiffe://example/worker": { scopes: ["chat"] } }, api_key: "caller-key-0123456789" },
     });
     const file = (name: string) => readFileSync(join(directory, name));
-    const statusOf = (name: string | undefined, headers: Record<string, string> = {}) =>
+    const statusOf = (name: string | undefined, headers: Record<string, string> = {}, path = "/v1/models", body?: object) =>
       new Promise<number>((resolve, reject) => {
         const shown = name === undefined ? {} : { cert: file(`${name}.pem`), key: file(`${name}.key`) };
+        const sent = { method: body === undefined ? "GET" : "POST", headers: { ...headers, "content-type": "application/json" } };
         https
-          .get(`${app.dataUrl}/v1/models`, { ...shown, ca: file("ours.pem"), headers, agent: false }, (response) => {
+          .request(`${app.dataUrl}${path}`, { ...shown, ...sent, ca: file("ours.pem"), agent: false }, (response) => {
             response.resume();
             resolve(response.statusCode ?? 0);
           })
-          .on("error", reject);
+          .on("error", reject)
+          .end(body === undefined ? undefined : JSON.stringify(body));
       });
     expect(await statusOf("worker")).toBe(200);
+    // The same caller on every surface: with its scope, and with no other.
+    const chat = { model: "sim/echo", messages: [{ role: "user", content: "hi" }] };
+    const generate = { generate: { model: "sim/echo", messages: [{ role: "ROLE_USER", parts: [{ text: "hi" }] }] } };
+    const embed = { model: "sim/embed", input: "hi" };
+    const rpc = "/dragoman.v1.InferenceService";
+    expect(await statusOf("worker", {}, "/v1/chat/completions", chat)).toBe(200);
+    expect(await statusOf("worker", {}, `${rpc}/Complete`, generate)).toBe(200);
+    expect(await statusOf("worker", {}, "/v1/embeddings", embed)).toBe(403);
+    expect(await statusOf("worker", {}, `${rpc}/Embed`, { model: "sim/embed", inputs: [{ text: "hi" }] })).toBe(403);
+    expect(await statusOf("stranger", {}, `${rpc}/Complete`, generate)).toBe(401);
+    // A wrong key is not made good by a certificate.
+    expect(await statusOf("worker", { authorization: "Bearer another-key-0123456789" })).toBe(401);
     expect(await statusOf("stranger")).toBe(401);
     expect(await statusOf("forger")).toBe(401);
     expect(await statusOf(undefined)).toBe(401);
