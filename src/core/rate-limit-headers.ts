@@ -23,6 +23,15 @@ export function rateLimitHeaders(levels: readonly LimitLevel[]): Record<string, 
   return headers;
 }
 
+/** Of a refusal because so many calls run: every 429 says something of requests (surfaces.md 2.6). `waitMs`: until a try makes sense. */
+export function concurrencyHeaders(limit: number, waitMs: number): Record<string, string> {
+  return {
+    "x-ratelimit-limit-requests": String(limit),
+    "x-ratelimit-remaining-requests": "0",
+    "x-ratelimit-reset-requests": writeSpan(waitMs),
+  };
+}
+
 function partLeft({ remaining, limit }: LimitLevel): number {
   return remaining / limit;
 }

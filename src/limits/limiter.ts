@@ -14,7 +14,7 @@ import {
   maxLimit,
 } from "../core/limits.ts";
 import { writeDollars } from "../core/money.ts";
-import { rateLimitHeaders } from "../core/rate-limit-headers.ts";
+import { concurrencyHeaders, rateLimitHeaders } from "../core/rate-limit-headers.ts";
 import { calendarWindow } from "./calendar.ts";
 import { readSettings } from "./limit-rule.ts";
 import type { Counter, CounterLevel, LimitState, TakeReply } from "./limit-state.ts";
@@ -223,7 +223,10 @@ function refuse(reply: TakeReply, held: readonly HeldLimit[]): GatewayError {
   const levels = held.map((limit, index) => describe(limit, reply.levels[index]));
   return new GatewayError(reasonOf[metric] ?? "rate_limited", `${sayLimit(longest.limit, longest.level.limit)} is reached`, {
     retryAfterMs: longest.level.waitMs,
-    headers: rateLimitHeaders(levels),
+    headers: {
+      ...(metric === "concurrency" ? concurrencyHeaders(longest.level.limit, longest.level.waitMs) : {}),
+      ...rateLimitHeaders(levels),
+    },
     violations: full.map(({ limit, level }) => ({
       subject: `${limit.rule.subject}/${limit.field}`,
       description: `${sayLimit(limit, level.limit)} is reached; there is room again in ${Math.ceil(level.waitMs / 1_000)} s at the latest`,

@@ -5,6 +5,7 @@ import type { Call } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import type { EventBatch } from "../core/event.ts";
+import { concurrencyHeaders } from "../core/rate-limit-headers.ts";
 import type { ModelRole, Router } from "../core/routing.ts";
 import type { Stage } from "./stage.ts";
 
@@ -14,6 +15,9 @@ export interface AdmissionOptions {
   /** Most calls at once per model and role (surfaces.md 2.6). */
   readonly maxQueue: number;
 }
+
+/** When to come again: nobody knows when a call ends. */
+const queueFullMs = 1_000;
 
 /** What every request that names a model has. */
 interface ModelRequest {
@@ -60,7 +64,12 @@ export class Admission {
     const place = `${role} ${targets[0]?.model ?? model}`;
     const inside = this.#inside.get(place) ?? 0;
     if (inside >= this.#options.maxQueue) {
-      throw new GatewayError("queue_full", `${inside} calls of this model are running, which is the most`, { retryAfterMs: 1_000 });
+      throw new GatewayError("queue_full", `${inside} calls of this model are running, which is the most`, {
+        retryAfterMs: queueFullMs,
+        headers: concurrencyHeaders(this.#options.maxQueue, queueFullMs),
+        violations: [{ subject: "model/admission", description: `${this.#options.maxQueue} calls of one model may run at once` }],
+        undispatched: true,
+      });
     }
     this.#inside.set(place, inside + 1);
     let held = true;

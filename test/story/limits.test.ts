@@ -100,6 +100,8 @@ describe("in one process", () => {
       const refused = await chat(gateway.url);
       expect(refused.status).toBe(429);
       expect(refused.headers.get("x-dragoman-error-reason")).toBe("concurrency_limit_exceeded");
+      expect([refused.headers.get("retry-after"), refused.headers.get("x-ratelimit-limit-requests")]).toEqual(["1", "4"]);
+      expect(refused.headers.get("x-ratelimit-remaining-requests")).toBe("0");
       stop.abort();
       await Promise.all(streams);
       await vi.waitFor(async () => expect(await remaining()).toBe(4n), { timeout: 5_000, interval: 10 });
