@@ -4,7 +4,7 @@ import type { Logger } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import type { Stores } from "../core/stores.ts";
 import { createRedactor } from "../redaction/redactor.ts";
-import { createRequestLog, type RunningRequestLog } from "../request-log/request-log.ts";
+import { createRequestLog, type RunningRequestLog, type TenantLogRule } from "../request-log/request-log.ts";
 
 const dayMs = 24 * 3_600_000;
 
@@ -19,6 +19,7 @@ export function openRequestLog(config: Config, stores: Stores, secrets: readonly
     callerAgents: stores.callerAgents,
     redactor: createRedactor({ secrets: known }),
     retention: { byDefault: settings.retention_default, max: settings.retention_max },
+    tenants: new Map(Object.entries(settings.tenants).map(([tenant, rule]) => [tenant, readTenantRule(rule)])),
     queue: { maxRecords: settings.queue.max_records, maxBytes: settings.queue.max_bytes, flushMs: settings.queue.flush_ms },
     prune: {
       everyMs: settings.prune_seconds * 1_000,
@@ -32,4 +33,15 @@ export function openRequestLog(config: Config, stores: Stores, secrets: readonly
     clock: systemClock,
     log,
   });
+}
+
+function readTenantRule(rule: Config["request_log"]["tenants"][string]): TenantLogRule {
+  const { retention_default, retention_max, max_age_days, max_content_age_days, max_bytes } = rule;
+  return {
+    ...(retention_default === undefined ? {} : { byDefault: retention_default }),
+    ...(retention_max === undefined ? {} : { max: retention_max }),
+    ...(max_age_days === undefined ? {} : { maxAgeMs: max_age_days * dayMs }),
+    ...(max_content_age_days === undefined ? {} : { maxContentAgeMs: max_content_age_days * dayMs }),
+    ...(max_bytes === undefined ? {} : { maxBytes: max_bytes }),
+  };
 }

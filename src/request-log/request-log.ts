@@ -19,6 +19,8 @@ export interface RequestLogOptions {
   readonly callerAgents: Pick<CallerAgentStore, "register" | "touch">;
   readonly redactor: Redactor;
   readonly retention: RetentionPolicy;
+  /** What holds for some tenants, by their ids: instead of `retention`, and beside the bounds of `prune`. */
+  readonly tenants?: ReadonlyMap<string, TenantLogRule> | undefined;
   readonly queue: QueueLimits;
   readonly prune: PruneRule;
   /** Most characters of a body, with retention full. */
@@ -36,6 +38,8 @@ export interface PruneRule {
   readonly maxBytes: number;
   readonly maxRecords?: number | undefined;
 }
+
+export interface TenantLogRule extends Partial<RetentionPolicy>, Partial<Pick<PruneRule, "maxAgeMs" | "maxContentAgeMs" | "maxBytes">> {}
 
 export interface RunningRequestLog extends RequestLog {
   /** Records that were lost since the start. */
@@ -62,7 +66,7 @@ interface Pending {
 }
 
 export function createRequestLog(options: RequestLogOptions): RunningRequestLog {
-  const { store, redactor, retention: policy, maxBodyLength, clock, log } = options;
+  const { store, redactor, tenants = new Map<string, TenantLogRule>(), maxBodyLength, clock, log } = options;
   const agents = new AgentRegister({ store: options.callerAgents, maxPerTenant: options.maxAgentsPerTenant, clock, log });
   const queue = new RecordQueue<Pending>({ limits: options.queue, write, log });
   const listeners = new Set<() => void>();
@@ -78,7 +82,7 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
     },
 
     begin(call, request) {
-      const retention = retentionOf(call.options, policy);
+      const retention = retentionOf(call.options, policyOf(call.principal.tenant));
       return new Recorder({
         retention,
         maxAnswerLength: maxBodyLength,
@@ -90,7 +94,7 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
     },
 
     refused(call, model, error) {
-      const retention = retentionOf(call.options, policy);
+      const retention = retentionOf(call.options, policyOf(call.principal.tenant));
       const durationMs = clock.now() - call.startedAt;
       add({ call, request: undefined, model, retention, settled: undefined, error, seen: nothingSeen, durationMs });
     },
@@ -111,6 +115,10 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
       listeners.clear();
     },
   };
+
+  function policyOf(tenant: string): RetentionPolicy {
+    return { ...options.retention, ...tenants.get(tenant) };
+  }
 
   function add(facts: Omit<EndedCall, "endedAt">): void {
     // The client's body is not to live on in the queue.
@@ -143,10 +151,13 @@ export function createRequestLog(options: RequestLogOptions): RunningRequestLog 
   }
 
   async function prune(): Promise<void> {
-    const { maxAgeMs, maxContentAgeMs, maxBytes, maxRecords } = options.prune;
     const now = clock.wall();
+    const before = (ageMs: number | undefined) => (ageMs === undefined ? undefined : now - ageMs);
     try {
-      await store.prune(undefined, { before: now - maxAgeMs, contentBefore: now - maxContentAgeMs, maxBytes, maxRecords });
+      for (const [tenant, { maxAgeMs, maxContentAgeMs, maxBytes }] of tenants)
+        await store.prune(tenant, { before: before(maxAgeMs), contentBefore: before(maxContentAgeMs), maxBytes });
+      const { maxAgeMs, maxContentAgeMs, maxBytes, maxRecords } = options.prune;
+      await store.prune(undefined, { before: before(maxAgeMs), contentBefore: before(maxContentAgeMs), maxBytes, maxRecords });
     } catch (error) {
       log.warn("the request log could not be pruned", { error });
     }

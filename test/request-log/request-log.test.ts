@@ -145,6 +145,30 @@ describe("the request log", () => {
     ]);
   });
 
+  test("a tenant may be allowed more of its content, and kept for less time and in fewer bytes", async () => {
+    const { requestLog, stores, clock } = await open({
+      retention: { byDefault: "none", max: "metadata" },
+      tenants: new Map([
+        ["full", { byDefault: "full" as const, max: "full" as const }],
+        ["short", { maxAgeMs: dayMs }],
+        ["small", { maxBytes: 3_000 }],
+      ]),
+    });
+    for (const tenant of ["full", "short", "small", "default"])
+      for (let count = 0; count < 5; count++) answer(requestLog, callOf({ tenant }));
+    answer(requestLog, callOf({ retention: Retention.FULL }));
+    await requestLog.flush();
+    const kept = async (tenant: string) => (await stores.requestLog.query(tenant, {}, everything)).items.map(({ retention }) => retention);
+    expect(await kept("full")).toEqual(Array(5).fill("full"));
+    expect((await kept("default")).toSorted()).toEqual(["metadata", ...Array(5).fill("none")]);
+    clock.time += 2 * dayMs;
+    await requestLog.prune();
+    expect(await kept("short")).toEqual([]);
+    expect((await kept("small")).length).toBeLessThan(5);
+    expect(await kept("full")).toHaveLength(5);
+    expect(await kept("default")).toHaveLength(6);
+  });
+
   test("makes 200 agents of a tenant by their calls, and logs the others", async () => {
     const { requestLog, stores } = await open();
     for (let index = 0; index < 205; index++) answer(requestLog, callOf({ agent: `agent-${index}` }));
