@@ -6,7 +6,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { type GenerateEvent, opaqueEvent } from "../core/event.ts";
 
 /** The type of opaque events, and the member of extras, that hold them. */
-export const unknownFieldsName = "unknown_fields";
+const unknownFieldsName = "unknown_fields";
 
 interface UnknownPlace {
   /** Of the message that holds it, in the upstream's answer: `outputs[0].delta`; empty for the answer itself. */
