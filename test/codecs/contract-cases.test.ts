@@ -222,7 +222,7 @@ describe("tool calls", () => {
       ],
       tools: [{ type: "function", function: { name: "f" } }],
     };
-    const { generate } = openAiChatDialect.readRequest(history as JsonValue, {});
+    const { generate } = openAiChatDialect.readRequest(history as JsonValue);
     const bodyFor = (codec: UpstreamCodec) =>
       codec.writeRequest(generate, { id: "p/m", provider: "p", model: "m", traits: {} }, { stream: false }).body;
     expect(bodyFor(anthropic)).toContain('"input":{}');
@@ -451,7 +451,7 @@ describe("counts", () => {
 describe("case 35: calls one at a time, and a forced choice with thinking on, to Anthropic", () => {
   const tools = [{ type: "function", function: { name: "f" } }];
   const body = (more: object) => {
-    const { generate } = openAiChatDialect.readRequest({ ...asked, tools, ...more } as unknown as JsonValue, {});
+    const { generate } = openAiChatDialect.readRequest({ ...asked, tools, ...more } as unknown as JsonValue);
     return JSON.parse(
       anthropic.writeRequest(
         generate,

@@ -10,6 +10,7 @@ export interface Layout {
 }
 
 const topLevel: Readonly<Record<string, string>> = {
+  messages: "contents",
   sampling: "generationConfig",
   "sampling.stop": "generationConfig.stopSequences",
   "sampling.logprobs": "generationConfig.responseLogprobs",

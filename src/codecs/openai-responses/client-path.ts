@@ -2,6 +2,7 @@
 import { itemExtras } from "./wire.ts";
 
 const topLevel: Readonly<Record<string, string>> = {
+  messages: "input",
   "sampling.logprobs": "include",
   "tool_choice.parallel": "parallel_tool_calls",
   "tool_choice.mode": "tool_choice",

@@ -585,6 +585,7 @@ describe("places in the core request in the client's words", () => {
     ["cache.content_id", "cachedContent"],
     ["server_state.store", "store"],
     ["safetySettings", "safetySettings"],
+    ["messages", "contents"],
   ])("%s is %s", (core, client) => {
     expect(clientPath?.(core)).toBe(client);
   });

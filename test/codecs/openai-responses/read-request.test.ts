@@ -99,6 +99,7 @@ test("places in the core's messages are named as the client wrote them", () => {
     ["messages[0].parts[0].text", "instructions.text"],
     ["messages[1].parts[1].image.url", "input[0].content[1].image_url"],
     ["messages[1]", "input[0]"],
+    ["messages", "input"],
     ["messages[2].parts[0]", "input[1]"],
     ["messages[2].parts[1].tool_call", "input[2]"],
     ["messages[3].parts[0].tool_result.content[0].cache", "input[3].output[0].prompt_cache_breakpoint"],
