@@ -494,6 +494,18 @@ describe("traces", () => {
     ]);
   });
 
+  test.each([
+    ["with tracing", () => start()],
+    ["without", async () => (gateway = await startGateway())],
+  ])("baggage is not passed on: %s", async (_, open) => {
+    const running = await open();
+    await (await post(running.url, { model: "chat/sim-echo", messages }, { headers: { ...parent, baggage: "user=canarybaggage" } })).text();
+    const sent = running.sim.requests().filter(({ method }) => method === "POST");
+    expect(sent).toHaveLength(1);
+    expect(JSON.stringify(sent)).not.toContain("canarybaggage");
+    expect(JSON.stringify(await close())).not.toContain("canarybaggage");
+  });
+
   test("a collector that is away delays no call and no stop, and is told of once", async () => {
     const running = await start({}, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9", OTEL_BSP_SCHEDULE_DELAY: "10" });
     for (let asked = 0; asked < 3; asked++) expect((await post(running.url, { model: "chat/sim-echo", messages })).status).toBe(200);
