@@ -54,6 +54,14 @@ const attributionHeaders = {
   operation: "operation",
 } as const satisfies Record<string, keyof Attribution>;
 
+/** The same, with whole names: every call looks for all of them. */
+const attributionFields = Object.entries(attributionHeaders).map(([name, field]) => ({ name, header: prefix + name, field }));
+/** Beside them, of the call's options. */
+const optionFields = [
+  { name: "policy", header: `${prefix}policy`, field: "policy" },
+  { name: "provider", header: `${prefix}provider`, field: "provider" },
+] as const;
+
 const trialStatuses = {
   NONE: TrialStatus.NONE,
   TRIALING: TrialStatus.TRIALING,
@@ -172,8 +180,8 @@ function toReason(reason: unknown): GatewayError {
 
 function readAttribution(incoming: IncomingCall): Attribution {
   const merged = incoming.attribution === undefined ? create(AttributionSchema) : clone(AttributionSchema, incoming.attribution);
-  for (const [name, field] of Object.entries(attributionHeaders)) {
-    const value = readText(incoming, name);
+  for (const { name, header, field } of attributionFields) {
+    const value = readValue(incoming, header, maxValueLength);
     if (value === undefined) continue;
     // A body's generic user field never conflicts: it is the same fact said less exactly.
     const generic = field === "endUserId" && incoming.surface !== "rpc";
@@ -189,11 +197,8 @@ function readAttribution(incoming: IncomingCall): Attribution {
 
 function readOptions(incoming: IncomingCall): CallOptions {
   const merged = incoming.options === undefined ? create(CallOptionsSchema) : clone(CallOptionsSchema, incoming.options);
-  for (const [name, field] of [
-    ["policy", "policy"],
-    ["provider", "provider"],
-  ] as const) {
-    const value = readText(incoming, name);
+  for (const { name, header, field } of optionFields) {
+    const value = readValue(incoming, header, maxValueLength);
     if (value === undefined) continue;
     refuseConflict(name, merged[field], value);
     merged[field] = value;

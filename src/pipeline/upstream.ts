@@ -17,7 +17,8 @@ export class Upstream {
   /** Undefined where a client that leaves takes the stream with it. */
   readonly #drains: DrainPool | undefined;
   readonly #meter = new OutputMeter();
-  readonly #detached = new AbortController();
+  /** Where streams are drained. */
+  readonly #detached: AbortController | undefined;
   #iterator: AsyncIterator<EventBatch> | undefined;
   /** A read that the client did not wait for. */
   #pending: Promise<IteratorResult<EventBatch>> | undefined;
@@ -27,6 +28,7 @@ export class Upstream {
     this.#running = running;
     this.#request = request;
     this.#drains = running.disconnectPolicy === "drain" ? drains : undefined;
+    this.#detached = this.#drains === undefined ? undefined : new AbortController();
   }
 
   /** To be called once, before the first read. Throws GatewayError where the provider has no such operation. */
@@ -54,7 +56,7 @@ export class Upstream {
   /** Before the end: the upstream closes, or is read on without a client. Never throws. */
   async leave(error: GatewayError): Promise<void> {
     if (error.reason === "cancelled" && this.#iterator !== undefined && this.#drains?.take((signal) => this.#readOn(signal, error))) return;
-    this.#detached.abort(error);
+    this.#detached?.abort(error);
     // Left early, the upstream must close before the record does.
     await this.#close();
     this.#running.end(this.#usageUntilNow(error), this.#failure(error));
@@ -106,22 +108,23 @@ export class Upstream {
   /** With `drain`, the call with a signal that the client's leaving does not touch; a deadline and a shutdown do. */
   #providersCall(): AttemptCall {
     const { call } = this.#running;
-    if (this.#drains === undefined) return call;
+    const detached = this.#detached;
+    if (detached === undefined) return call;
     const { signal } = call;
     const leave = (): void => {
       const reason = stopReason(signal);
-      if (reason.reason !== "cancelled") this.#detached.abort(reason);
+      if (reason.reason !== "cancelled") detached.abort(reason);
       else this.#interrupt?.(reason);
     };
     if (signal.aborted) leave();
-    else signal.addEventListener("abort", leave, { once: true, signal: this.#detached.signal });
-    return { ...call, signal: this.#detached.signal };
+    else signal.addEventListener("abort", leave, { once: true, signal: detached.signal });
+    return { ...call, signal: detached.signal };
   }
 
   async #readOn(signal: AbortSignal, error: GatewayError): Promise<void> {
     // What the client missed does not make its call a success.
     const failure = this.#failure(error);
-    const stop = (): void => this.#detached.abort(signal.reason);
+    const stop = (): void => this.#detached?.abort(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     const mostTokens = this.#meter.outputTokens + (this.#drains?.bounds.maxTokens ?? 0);
     let complete = false;
@@ -139,7 +142,7 @@ export class Upstream {
       // Nobody is there to be told; what came until here is billed.
     } finally {
       signal.removeEventListener("abort", stop);
-      this.#detached.abort(error);
+      this.#detached?.abort(error);
       await this.#close();
       this.#running.end(complete ? this.#meter.settle(this.#request, true) : this.#usageUntilNow(error), failure);
     }
