@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import http2 from "node:http2";
+import { availableParallelism } from "node:os";
 import { afterEach, describe, expect, test } from "vitest";
 import { expectHeld, type TimedCall } from "../limits/admissions.ts";
 import { Scrape } from "../telemetry/prometheus-text.ts";
@@ -216,6 +217,12 @@ describe("several workers", { timeout: 180_000 }, () => {
     await until(() => gateway.lines().some(({ msg }) => msg === "all workers are new"));
     await until(() => gateway.lines().filter(({ msg }) => msg === "a worker has ended").length === 2);
     expect(await count()).toEqual([10, 10, 10]);
+  });
+
+  test.skipIf(availableParallelism() < 2)("auto is one for each core", async () => {
+    const gateway = await start({ workers: "auto" });
+    await until(() => gateway.workers().size === availableParallelism());
+    expect(gateway.out()).toContain(`${availableParallelism()} workers`);
   });
 
   test("SIGHUP is ignored with a line in the log", async () => {
