@@ -209,7 +209,7 @@ interface Started {
   readonly process: ChildProcess;
 }
 
-describe("over processes", { timeout: 120_000 }, () => {
+describe("over processes", { timeout: 240_000 }, () => {
   const started: ChildProcess[] = [];
   const stops: (() => Promise<unknown>)[] = [];
   const directory = mkdtempSync(join(tmpdir(), "dragoman-limits-"));
@@ -253,7 +253,7 @@ describe("over processes", { timeout: 120_000 }, () => {
     child.stdout?.on("data", (text) => {
       out += text;
     });
-    await vi.waitFor(() => expect(out).toMatch(/admin {2}http/), { timeout: 60_000, interval: 50 });
+    await vi.waitFor(() => expect(out).toMatch(/admin {2}http/), { timeout: 120_000, interval: 50 });
     const urlOf = (port: string) => new RegExp(`${port} +(http://[^ ]+)`).exec(out)?.[1] ?? "";
     return { url: urlOf("data"), adminUrl: urlOf("admin"), process: child };
   }
