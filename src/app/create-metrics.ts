@@ -13,7 +13,7 @@ export interface CallParts {
   readonly starter: StoppableCallStarter;
 }
 
-export interface MetricsSources extends Pick<MetricsOptions, "captureDropped" | "stalls" | "overloaded"> {
+export interface MetricsSources extends Pick<MetricsOptions, "captureDropped" | "ledger" | "stalls" | "overloaded"> {
   /** Undefined while the start has not come so far: the numbers may be asked for by then, also by a start that failed. */
   readonly calls: () => CallParts | undefined;
 }

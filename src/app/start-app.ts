@@ -10,6 +10,7 @@ import type { Logger } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
 import { AttemptLog } from "../ledger/attempt-log.ts";
+import type { OpenLedger } from "../ledger/open-ledger.ts";
 import { createCallStarter } from "../pipeline/call-starter.ts";
 import type { ReadinessFacts } from "../server/health-handler.ts";
 import type { StopOptions } from "../server/server.ts";
@@ -87,9 +88,11 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   const known = readProviderSettings(config, env);
   const requestLog = closers.keep(openRequestLog(config, stores, known.secrets, log), (it) => it?.close());
   let calls: CallParts | undefined;
+  let ledgerState: OpenLedger["state"] | undefined;
   const metrics = createMetrics(config, {
     calls: () => calls,
     captureDropped: () => requestLog?.dropped ?? 0,
+    ledger: () => ledgerState?.(),
     stalls: () => overload.watch.stalls,
     overloaded: () => overload.watch.refused,
   });
@@ -97,6 +100,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   const prices = closers.keep(await openPrices(config, stores, known.types, log), (it) => it.close());
   const taps = [new AttemptLog({ log }), ...(metrics === undefined ? [] : [metrics])];
   const books = closers.keep(await openBooks(config, { stores, prices: prices.book, taps, log }), (it, graceMs) => it.close(graceMs));
+  ledgerState = books.state;
   const storeWatch = closers.keep(new StoreWatch(stores), (it) => it.close());
 
   // What a call needs.

@@ -6,7 +6,7 @@ import type { AttemptEnding, CallOutcome, LedgerTap } from "../core/ledger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import { BoundedLabels, otherLabel } from "./bounded-labels.ts";
 import { admissionReason, isRateLimit, kindLabel, outcomeOf } from "./call-outcome.ts";
-import { createPrometheusMetrics, type MetricsSnapshot, type PrometheusMetrics, processMetrics } from "./prometheus.ts";
+import { createPrometheusMetrics, type LedgerCounts, type MetricsSnapshot, type PrometheusMetrics, processMetrics } from "./prometheus.ts";
 import { Stats, type StatsSnapshot } from "./stats.ts";
 
 export interface MetricsOptions {
@@ -20,6 +20,8 @@ export interface MetricsOptions {
   readonly admitted: () => Iterable<{ readonly model: string; readonly role: string; readonly count: number }>;
   /** Records of the request log that were thrown away since the start. */
   readonly captureDropped: () => number;
+  /** How the ledger stands; undefined while there is none. */
+  readonly ledger: () => LedgerCounts | undefined;
   /** How often the event loop stood still since the start. */
   readonly stalls: () => number;
   /** Calls that were refused since the start because the process was overloaded, by what it lacked. */
@@ -53,6 +55,7 @@ export class CountedMetrics implements Metrics, LedgerTap {
       inflight: options.inflight,
       admitted: () => this.#admitted(),
       captureDropped: options.captureDropped,
+      ledger: options.ledger,
       stalls: options.stalls,
       overloaded: options.overloaded,
       uptimeSeconds: () => this.#uptimeSeconds(),

@@ -23,6 +23,19 @@ export interface AdmittedCount {
   readonly count: number;
 }
 
+/** How the ledger stands. */
+export interface LedgerCounts {
+  /** Attempts under way. */
+  readonly open: number;
+  /** Rows in memory that wait for the store. */
+  readonly queued: number;
+  readonly journalBytes: number;
+  /** Rows that had room nowhere, that the store refused, and that were settled twice: 0, or something is wrong. */
+  readonly lost: number;
+  readonly refused: number;
+  readonly repeated: number;
+}
+
 /** What is not counted as it happens but looked at when somebody asks. */
 export interface GaugeSources {
   /** Calls that run. */
@@ -31,6 +44,8 @@ export interface GaugeSources {
   readonly admitted: () => Iterable<AdmittedCount>;
   /** Records of the request log that were thrown away since the start. */
   readonly captureDropped: () => number;
+  /** Undefined while the start has not come so far. */
+  readonly ledger: () => LedgerCounts | undefined;
   /** How often the event loop stood still since the start. */
   readonly stalls: () => number;
   /** Calls that were refused since the start because the process was overloaded, by what it lacked. */
@@ -45,7 +60,7 @@ export type MetricsSnapshot = readonly MetricObject[];
 export type PrometheusMetrics = ReturnType<typeof createPrometheusMetrics>;
 
 export function createPrometheusMetrics(sources: GaugeSources) {
-  const { inflight, admitted, captureDropped, stalls, overloaded, uptimeSeconds, build } = sources;
+  const { inflight, admitted, captureDropped, ledger, stalls, overloaded, uptimeSeconds, build } = sources;
   const registry = new Registry();
 
   function counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {
@@ -103,6 +118,13 @@ export function createPrometheusMetrics(sources: GaugeSources) {
   gauge("uptime_seconds", "Seconds since the start", [], "max", (self) => self.set(uptimeSeconds()));
 
   counted("capture_dropped", "Records of the request log that were thrown away", [], (self) => self.inc(captureDropped()));
+  gauge("ledger_open_attempts", "Attempts that are under way", [], "sum", (self) => self.set(ledger()?.open ?? 0));
+  gauge("ledger_queued_rows", "Ledger rows in memory that wait for the store", [], "sum", (self) => self.set(ledger()?.queued ?? 0));
+  gauge("ledger_journal_bytes", "Bytes of the ledger's journal", [], "sum", (self) => self.set(ledger()?.journalBytes ?? 0));
+  counted("ledger_faults", "Ledger rows that were lost, that the store refuses, or that were settled twice", ["kind"], (self) => {
+    const { lost = 0, refused = 0, repeated = 0 } = ledger() ?? {};
+    for (const [kind, count] of Object.entries({ lost, refused, repeated })) self.inc({ kind }, count);
+  });
   counted("event_loop_stalls", "Times that the event loop stood still for a second or longer", [], (self) => self.inc(stalls()));
   counted("overload_refused", "Calls that were refused because the process was overloaded", ["reason"], (self) => {
     for (const [reason, count] of Object.entries(overloaded())) self.inc({ reason }, count);

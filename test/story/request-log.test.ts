@@ -229,8 +229,10 @@ describe("however a call ends", () => {
     expect(record.attempts).toMatchObject([{ status: "cancelled" }]);
     // What the client saw of it, not what came after.
     expect(record.latencyMs).toBeLessThan(record.attempts[0]?.durationMs ?? 0);
-    const { sums } = await usage().sumUsage({ query: { provider: "drained" } });
-    expect(sums).toMatchObject([{ calls: 1n, estimated: 0n, outputTokens: BigInt(bill?.outputTokens ?? -1) }]);
+    await vi.waitFor(async () => {
+      const { sums } = await usage().sumUsage({ query: { provider: "drained" } });
+      expect(sums).toMatchObject([{ calls: 1n, estimated: 0n, outputTokens: BigInt(bill?.outputTokens ?? -1) }]);
+    });
     await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 5_000 });
     expect(seen[0]).toEqual(record);
     watch.abort();

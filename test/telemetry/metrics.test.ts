@@ -32,6 +32,7 @@ function createMetrics({ maxModels = 200, listed = [], withList = [], dropped = 
       { model: "unheard-of-too", role: "generate", count: 3 },
     ],
     captureDropped: dropped,
+    ledger: () => ({ open: 3, queued: 4, journalBytes: 5_000, lost: 0, refused: 1, repeated: 2 }),
     stalls: () => 1,
     overloaded: () => ({ loop: 2, heap: 0 }),
     isListed: (model) => listed.includes(model),
@@ -239,6 +240,7 @@ test("whichever worker is asked, the numbers are those of all", async () => {
     expect(found.sum("dragoman_inflight_requests")).toBe(6);
     expect(found.sum("dragoman_build_info", { version: "1.2.3" })).toBe(1);
     expect(found.sum("dragoman_capture_dropped_total")).toBe(3);
+    expect([found.sum("dragoman_ledger_open_attempts"), found.sum("dragoman_ledger_faults_total")]).toEqual([9, 9]);
     expect(found.sum("dragoman_upstream_request_duration_seconds_count")).toBe(6);
     const stats = (await worker.stats()) as {
       models: Record<string, object>;
