@@ -1,5 +1,5 @@
 /** Efforts and budgets of reasoning: two ways of vendors to say the same, and how one is said as the other (contract.md 3.4). */
-import { ReasoningEffort } from "../../gen/dragoman/v1/generate_pb.ts";
+import { type Reasoning, ReasoningEffort, ReasoningMode } from "../../gen/dragoman/v1/generate_pb.ts";
 
 /** Least first. */
 export const effortLevels = ["minimal", "low", "medium", "high", "xhigh", "max"] as const;
@@ -27,6 +27,11 @@ const levels: Readonly<Record<number, EffortLevel>> = {
 /** Undefined for an effort that is not stated, and for NONE, which is not to think. */
 export function effortLevel(effort: ReasoningEffort): EffortLevel | undefined {
   return levels[effort];
+}
+
+/** Whether the model is asked not to think at all, in whichever of the three ways. */
+export function isReasoningOff({ mode, effort, budgetTokens }: Pick<Reasoning, "mode" | "effort" | "budgetTokens">): boolean {
+  return mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE || budgetTokens === 0;
 }
 
 /** The least effort whose budget holds so many tokens. */

@@ -5,11 +5,10 @@ import {
   OutputKind,
   type Part,
   ReasoningDisplay,
-  ReasoningEffort,
-  ReasoningMode,
   Role,
   ToolChoiceMode,
 } from "../../gen/dragoman/v1/generate_pb.ts";
+import { isReasoningOff } from "../core/effort.ts";
 import { parseJson } from "../core/json.ts";
 import { conversation, type Prompt, type Turn } from "./prompt.ts";
 
@@ -71,7 +70,7 @@ function readForcedTool({ toolChoice, tools }: GenerateRequest): Prompt["forcedT
 
 function readReasoning({ reasoning }: GenerateRequest): Prompt["reasoning"] {
   if (reasoning === undefined) return "default";
-  if (reasoning.mode === ReasoningMode.DISABLED || reasoning.effort === ReasoningEffort.NONE) return "off";
+  if (isReasoningOff(reasoning)) return "off";
   if (reasoning.display === ReasoningDisplay.OMITTED) return "hidden";
   return "asked";
 }

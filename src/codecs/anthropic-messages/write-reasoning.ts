@@ -2,8 +2,8 @@
  * How the model is told to think. Thinking and effort are independent in the API; which of them a model takes is a fact
  * of its traits. https://platform.claude.com/docs/en/build-with-claude/thinking
  */
-import { type Reasoning, ReasoningDisplay, ReasoningEffort, ReasoningMode } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { budgetOfEffort, type EffortLevel, effortLevel, effortOfBudget, nearestEffort } from "../../core/effort.ts";
+import { type Reasoning, ReasoningDisplay, ReasoningMode } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { budgetOfEffort, type EffortLevel, effortLevel, effortOfBudget, isReasoningOff, nearestEffort } from "../../core/effort.ts";
 import type { WritableObject } from "../../core/json.ts";
 import type { ModelTraits } from "../../core/target.ts";
 import type { TranslationReport } from "../../core/translation.ts";
@@ -57,8 +57,9 @@ export function withoutThinking(plan: ThinkingPlan, detail: string, report: Tran
   return { ...plan, thinking: { type: "disabled" }, isOn: false };
 }
 
-function readWish({ mode, effort, budgetTokens, display }: Reasoning): Wish {
-  if (mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE || budgetTokens === 0) return "off";
+function readWish(reasoning: Reasoning): Wish {
+  if (isReasoningOff(reasoning)) return "off";
+  const { mode, budgetTokens, display } = reasoning;
   if (mode === ReasoningMode.ADAPTIVE) return "adaptive";
   if (mode === ReasoningMode.BETWEEN_TOOLS) return "between_tools";
   if (mode === ReasoningMode.ENABLED || budgetTokens !== undefined) return "on";

@@ -1,6 +1,6 @@
 /** How the model is told to think. https://docs.cohere.com/docs/reasoning */
-import { type Reasoning, ReasoningDisplay, ReasoningEffort, ReasoningMode } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { budgetOfEffort, effortLevel } from "../../core/effort.ts";
+import { type Reasoning, ReasoningDisplay, ReasoningMode } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { budgetOfEffort, effortLevel, isReasoningOff } from "../../core/effort.ts";
 import type { WritableObject } from "../../core/json.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -9,7 +9,7 @@ export function writeThinking(reasoning: Reasoning | undefined, { target, report
   if (reasoning === undefined) return undefined;
   const { mode, effort, budgetTokens, display, context } = reasoning;
   const level = effortLevel(effort);
-  const isOff = mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE || budgetTokens === 0;
+  const isOff = isReasoningOff(reasoning);
   const isOn = !isOff && (mode !== ReasoningMode.UNSPECIFIED || budgetTokens !== undefined || level !== undefined);
   if (context !== "" && context !== "auto") report.dropped("reasoning.context", "the API decides what is seen again");
   if (target.traits.reasoning === "none") {

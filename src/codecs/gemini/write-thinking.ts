@@ -2,8 +2,8 @@
  * How much to think: models from 3 on take a level, those of 2.5 a budget, never both (contract.md 3.4).
  * https://ai.google.dev/gemini-api/docs/thinking
  */
-import { type Reasoning, ReasoningDisplay, ReasoningEffort, ReasoningMode } from "../../../gen/dragoman/v1/generate_pb.ts";
-import { budgetOfEffort, type EffortLevel, effortLevel, effortOfBudget, nearestEffort } from "../../core/effort.ts";
+import { type Reasoning, ReasoningDisplay, ReasoningMode } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { budgetOfEffort, type EffortLevel, effortLevel, effortOfBudget, isReasoningOff, nearestEffort } from "../../core/effort.ts";
 import type { WritableObject } from "../../core/json.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -25,20 +25,16 @@ export function writeThinking(reasoning: Reasoning | undefined, context: WriteCo
     reportNone(reasoning, context);
     return undefined;
   }
-  const takesBudget = kind === "budget" || (kind === "both" && (reasoning.budgetTokens !== undefined || isOff(reasoning)));
+  const takesBudget = kind === "budget" || (kind === "both" && (reasoning.budgetTokens !== undefined || isReasoningOff(reasoning)));
   const config = takesBudget ? writeBudget(reasoning, context) : writeLevel(reasoning, context);
   // Thoughts of a model that does not think are a 400.
   if (config.thinkingBudget !== 0) writeDisplay(reasoning, config, context);
   return Object.keys(config).length === 0 ? undefined : config;
 }
 
-function isOff({ mode, effort, budgetTokens }: Reasoning): boolean {
-  return mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE || budgetTokens === 0;
-}
-
 function writeLevel(reasoning: Reasoning, { report, target }: WriteContext): WritableObject {
   const offered = target.traits.efforts ?? vendorEfforts;
-  if (isOff(reasoning)) {
+  if (isReasoningOff(reasoning)) {
     const least = nearestEffort("minimal", offered);
     report.coerced(
       reasoning.mode === ReasoningMode.DISABLED ? "reasoning.mode" : "reasoning.effort",
@@ -62,7 +58,7 @@ function writeLevel(reasoning: Reasoning, { report, target }: WriteContext): Wri
 
 function writeBudget(reasoning: Reasoning, { report, target }: WriteContext): WritableObject {
   const range = target.traits.reasoningBudget;
-  if (isOff(reasoning)) {
+  if (isReasoningOff(reasoning)) {
     if (target.traits.alwaysReasons !== true) return { thinkingBudget: 0 };
     const least = range?.min ?? commonBudget.min;
     report.coerced("reasoning.mode", `a budget of ${least} tokens, as the model always thinks`);
@@ -101,7 +97,7 @@ function writeDisplay({ display }: Reasoning, config: WritableObject, { report }
 }
 
 function reportNone(reasoning: Reasoning, { report }: WriteContext): void {
-  if (isOff(reasoning)) return;
+  if (isReasoningOff(reasoning)) return;
   const detail = "the model does not think";
   if (effortLevel(reasoning.effort) !== undefined) report.dropped("reasoning.effort", detail);
   if (reasoning.budgetTokens !== undefined) report.dropped("reasoning.budget_tokens", detail);

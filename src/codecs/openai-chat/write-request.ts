@@ -1,8 +1,9 @@
 /** A request for a server that speaks Chat Completions (contract.md 3, column OpenAI Chat). */
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
-import { type GenerateRequest, ReasoningDisplay, ReasoningEffort, ReasoningMode, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type GenerateRequest, ReasoningDisplay, Role } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { CallState } from "../../core/call-state.ts";
 import type { UpstreamRequest, WriteOptions } from "../../core/dialect.ts";
+import { isReasoningOff } from "../../core/effort.ts";
 import { writeExtras } from "../../core/extras.ts";
 import { type Writable, type WritableObject, writeJson } from "../../core/json.ts";
 import { serviceTiers, wordFor } from "../../core/openai-words.ts";
@@ -69,8 +70,9 @@ function writeReasoning({ reasoning }: GenerateRequest, fields: FieldWriter, { t
   if (reasoning === undefined) return;
   const effort = effortWord(reasoning, target, report);
   if (effort !== undefined) {
-    if (target.traits.reasoning === "none") report.dropped("reasoning", "the model does not reason");
-    else fields.put("reasoning_effort", "reasoning.effort", effort);
+    if (target.traits.reasoning !== "none") fields.put("reasoning_effort", "reasoning.effort", effort);
+    // Not to think is what such a model does unasked.
+    else if (effort !== "none") report.dropped("reasoning", "the model does not reason");
   }
   if (reasoning.display === ReasoningDisplay.OMITTED)
     report.dropped("reasoning.display", "what the target shows of its reasoning is its own choice");
@@ -86,8 +88,7 @@ function effortWord(
   { traits }: Target,
   report: TranslationReport,
 ): string | undefined {
-  const { effort, mode } = reasoning;
-  if (mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE) return "none";
+  if (isReasoningOff(reasoning)) return "none";
   return writeEffort(reasoning, traits, report);
 }
 

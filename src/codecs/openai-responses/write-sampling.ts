@@ -1,11 +1,6 @@
 /** Sampling, length and how much to think. Values out of the target's range are clamped and reported. */
-import {
-  type GenerateRequest,
-  type Reasoning,
-  ReasoningDisplay,
-  ReasoningEffort,
-  ReasoningMode,
-} from "../../../gen/dragoman/v1/generate_pb.ts";
+import { type GenerateRequest, type Reasoning, ReasoningDisplay } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { isReasoningOff } from "../../core/effort.ts";
 import type { WritableObject } from "../../core/json.ts";
 import { wordFor } from "../../core/openai-words.ts";
 import type { Target } from "../../core/target.ts";
@@ -66,7 +61,6 @@ export function writeReasoning(body: WritableObject, { reasoning }: GenerateRequ
 }
 
 function effortWord(reasoning: Reasoning, { traits }: Target, report: TranslationReport): string | undefined {
-  const { effort, mode, budgetTokens } = reasoning;
-  if (mode === ReasoningMode.DISABLED || effort === ReasoningEffort.NONE || budgetTokens === 0) return "none";
+  if (isReasoningOff(reasoning)) return "none";
   return writeEffort(reasoning, traits, report);
 }

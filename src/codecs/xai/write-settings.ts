@@ -2,7 +2,6 @@
 import { create } from "@bufbuild/protobuf";
 import { ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import {
-  ReasoningEffort as CoreEffort,
   type GenerateRequest,
   Modality,
   type OutputFormat,
@@ -14,7 +13,7 @@ import {
   Verbosity,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { FormatType, type GetCompletionsRequest, ReasoningEffort, ResponseFormatSchema } from "../../../gen/xai/api/v1/chat_pb.ts";
-import { effortLevel, effortOfBudget, nearestEffort } from "../../core/effort.ts";
+import { effortLevel, effortOfBudget, isReasoningOff, nearestEffort } from "../../core/effort.ts";
 import { upstreamJsonLimits } from "../../core/json.ts";
 import { readJsonObject } from "../../core/json-field.ts";
 import type { TranslationReport } from "../../core/translation.ts";
@@ -98,8 +97,9 @@ function writeReasoning(message: GetCompletionsRequest, reasoning: Reasoning, { 
   message.useEncryptedContent = reasoning.encrypted ?? true;
 }
 
-function effortOf({ mode, effort, budgetTokens }: Reasoning, report: TranslationReport): ReasoningEffort | undefined {
-  if (mode === ReasoningMode.DISABLED || effort === CoreEffort.NONE) return ReasoningEffort.EFFORT_NONE;
+function effortOf(reasoning: Reasoning, report: TranslationReport): ReasoningEffort | undefined {
+  if (isReasoningOff(reasoning)) return ReasoningEffort.EFFORT_NONE;
+  const { mode, effort, budgetTokens } = reasoning;
   const asked = effortLevel(effort);
   if (asked !== undefined) {
     if (budgetTokens !== undefined) report.dropped("reasoning.budget_tokens", "the target takes an effort, which was given too");

@@ -376,7 +376,9 @@ describe("reasoning", () => {
     [{ mode: ReasoningMode.ADAPTIVE }, {}, undefined, []],
     [{ mode: ReasoningMode.ENABLED }, {}, undefined, ["dropped reasoning.mode"]],
     [{ budgetTokens: 8000 }, {}, "medium", ["coerced reasoning.budget_tokens"]],
+    [{ budgetTokens: 0 }, {}, "none", []],
     [{ effort: 4 }, { reasoning: "none" }, undefined, ["dropped reasoning"]],
+    [{ budgetTokens: 0 }, { reasoning: "none" }, undefined, []],
     [
       { encrypted: true, display: 2, context: "auto" },
       {},
