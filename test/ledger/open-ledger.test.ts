@@ -1,4 +1,15 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -288,6 +299,33 @@ describe("the estate of a process that died", () => {
     await other.idle();
     expect(store.rows.size).toBe(0);
     expect(existsSync(join(journalRoot(directory), living.epoch))).toBe(true);
+  });
+
+  test("one whose owner cannot be read is left alone: nobody knows that it is dead", async () => {
+    const root = journalRoot(estateOf(await open()));
+    const [name = ""] = readdirSync(root);
+    // As where no descriptor is left, the file is there and reading it fails.
+    rmSync(join(root, name, "owner.json"));
+    mkdirSync(join(root, name, "owner.json"));
+    expect(await takeOverDead(root, ulid(), new SilenceWatch(systemClock))).toEqual([]);
+    expect(readdirSync(root)).toEqual([name]);
+  });
+
+  test("one's own is never taken over, whatever its owner file says", async () => {
+    const { epoch } = await open();
+    const root = journalRoot(directory);
+    rmSync(join(root, epoch, "owner.json"));
+    expect(await takeOverDead(root, epoch, new SilenceWatch(systemClock))).toEqual([]);
+    expect(readdirSync(root)).toEqual([epoch]);
+  });
+
+  test.skipIf(!existsSync("/proc/version"))("one in which the new owner cannot leave its mark is taken over all the same", async () => {
+    const root = journalRoot(estateOf(await open()));
+    const [name = ""] = readdirSync(root);
+    // Says nothing of an owner, and nobody can write it.
+    rmSync(join(root, name, "owner.json"));
+    symlinkSync("/proc/version", join(root, name, "owner.json"));
+    expect(await takeOverDead(root, ulid(), new SilenceWatch(systemClock))).toHaveLength(1);
   });
 
   test("replayed a second time, in whole or in part, it changes nothing", async () => {

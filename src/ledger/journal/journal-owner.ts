@@ -70,16 +70,20 @@ export class SilenceWatch {
 export async function takeOverDead(root: string, epoch: string, watch: SilenceWatch): Promise<string[]> {
   const taken: string[] = [];
   for (const { name, directory, alive, silentSince } of await listOwners(root)) {
-    if (alive || (silentSince !== undefined && !watch.confirms(name, silentSince))) continue;
+    if (name === epoch || alive || (silentSince !== undefined && !watch.confirms(name, silentSince))) continue;
     const mine = join(root, `${epochOf(name)}~${epoch}`);
     if (directory === mine) continue;
+    const owner = JSON.stringify(await describeThisProcess());
     try {
       await rename(directory, mine);
-      await writeFile(join(mine, ownerFile), JSON.stringify(await describeThisProcess()));
+      await writeFile(join(mine, ownerFile), owner).catch((error: unknown) => {
+        if (isAbsent(error)) throw error;
+        // It has been taken all the same: left out now, nobody would look at it before the next start.
+      });
       taken.push(mine);
     } catch (error) {
       // Another one was faster.
-      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+      if (!isAbsent(error)) throw error;
     }
   }
   return taken;
@@ -141,8 +145,9 @@ async function judge(directory: string): Promise<Pick<OwnedDirectory, "alive" | 
     }
     const runs = owner.startTime === "" ? exists(owner.pid) : (await startTimeOf(owner.pid)) === owner.startTime;
     return { alive: runs, silentSince: undefined };
-  } catch {
-    return { alive: false, silentSince: undefined };
+  } catch (error) {
+    // Disowned, or never written whole. Of what cannot be read now, as where no descriptor is left, nobody knows that it is dead.
+    return { alive: !isAbsent(error) && !(error instanceof SyntaxError), silentSince: undefined };
   }
 }
 
@@ -150,23 +155,31 @@ async function describeThisProcess(): Promise<Owner> {
   return {
     pid: process.pid,
     startTime: await startTimeOf(process.pid),
-    boot: await readFile("/proc/sys/kernel/random/boot_id", "utf8").then(
-      (text) => text.trim(),
-      () => "",
-    ),
-    namespace: await readlink("/proc/self/ns/pid").catch(() => ""),
+    boot: await textUnlessAbsent(readFile("/proc/sys/kernel/random/boot_id", "utf8")),
+    namespace: await textUnlessAbsent(readlink("/proc/self/ns/pid")),
   };
 }
 
 /** Ticks since the machine's start, field 22 of proc(5) stat; empty where the process or the file system is not there. */
 async function startTimeOf(pid: number): Promise<string> {
+  const text = await textUnlessAbsent(readFile(`/proc/${pid}/stat`, "utf8"));
+  // The name, in parentheses, may hold anything.
+  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+}
+
+/** Empty where there is no such file, as on systems without proc(5); rejects where it cannot be read. */
+async function textUnlessAbsent(reading: Promise<string>): Promise<string> {
   try {
-    const text = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The name, in parentheses, may hold anything.
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return "";
+    return (await reading).trim();
+  } catch (error) {
+    if (isAbsent(error)) return "";
+    throw error;
   }
+}
+
+/** A process that ends while it is read is not there either. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH" || error.code === "ENOTDIR");
 }
 
 function exists(pid: number): boolean {
