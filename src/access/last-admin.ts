@@ -21,12 +21,12 @@ export function isAdminKey(record: ApiKeyRecord, now: number): boolean {
   return roles.has("admin") && holdsScope(scopes, "admin");
 }
 
-/** Whether a tenant has such a key in an enabled project, beside the one with the id `except`. */
-export async function hasAdminKey({ keys, projects }: AdminKeyStores, tenant: string, now: number, except = ""): Promise<boolean> {
+/** Whether a tenant has such a key in an enabled project. */
+export async function hasAdminKey({ keys, projects }: AdminKeyStores, tenant: string, now: number): Promise<boolean> {
   for (let cursor: string | undefined; ; ) {
-    const page = await keys.list(tenant, { revoked: false }, { size: maxPageSize, cursor });
+    const page = await keys.list(tenant, { role: "admin", revoked: false }, { size: maxPageSize, cursor });
     for (const record of page.items) {
-      if (record.id === except || !isAdminKey(record, now)) continue;
+      if (!isAdminKey(record, now)) continue;
       if ((await projects?.get(tenant, record.project))?.enabled !== false) return true;
     }
     cursor = page.next;

@@ -2,6 +2,7 @@
 import type { Page, PageRequest } from "./page.ts";
 import type { Role } from "./principal.ts";
 import type { Scope } from "./scope.ts";
+import type { ProjectStore } from "./tenant-store.ts";
 
 export interface ApiKeyRecord {
   /** Unique over all tenants: a key is found before its tenant is known. */
@@ -70,6 +71,8 @@ export interface ApiKeyFilter {
   readonly project?: string | undefined;
   readonly owner?: string | undefined;
   readonly app?: string | undefined;
+  /** Keys that were given this role by name. */
+  readonly role?: Role | undefined;
   /** Text anywhere in the name, without regard to the case of ASCII letters. */
   readonly search?: string | undefined;
   /** Beginning of the id. */
@@ -80,13 +83,23 @@ export interface ApiKeyFilter {
   readonly revoked?: boolean | undefined;
 }
 
+/** Keys and projects of one tenant as they are in the middle of a change: with it, and with every change that came before. */
+export interface ChangingKeys {
+  readonly keys: Pick<KeyStore, "get" | "list">;
+  readonly projects: Pick<ProjectStore, "get">;
+}
+
+/** Throws what is wrong with a change. It uses nothing but its argument, and may run again. */
+export type KeyCheck = (changing: ChangingKeys) => Promise<void>;
+
 /** Keys are revoked, never deleted: the log and the ledger name them. */
 export interface KeyStore {
   create(tenant: string, key: NewApiKey): Promise<ApiKeyRecord>;
   get(tenant: string, id: string): Promise<ApiKeyRecord | undefined>;
   /** Newest first. */
   list(tenant: string, filter: ApiKeyFilter, page: PageRequest): Promise<Page<ApiKeyRecord>>;
-  update(tenant: string, id: string, changes: ApiKeyChanges, etag?: string): Promise<ApiKeyRecord>;
+  /** What `check` throws undoes the change; no other change of keys comes between the two. */
+  update(tenant: string, id: string, changes: ApiKeyChanges, etag?: string, check?: KeyCheck): Promise<ApiKeyRecord>;
   /** Notes last uses; an older time than the one that stands changes nothing, an unknown key is passed over. */
   touch(uses: readonly { readonly tenant: string; readonly id: string; readonly at: number }[]): Promise<void>;
   /** For authentication alone, which learns the tenant from the record. */

@@ -1,9 +1,10 @@
 import type { Clock } from "../core/clock.ts";
-import type { ApiKeyChanges, ApiKeyRecord, KeyStore, NewApiKey } from "../core/key-store.ts";
-import { allTenants, type Database, flag, onlyRow, type Row, type SqlValue } from "./database.ts";
+import type { ApiKeyChanges, ApiKeyRecord, ChangingKeys, KeyStore, NewApiKey } from "../core/key-store.ts";
+import { allTenants, type Database, flag, onlyRow, type Row, type SqlValue, type TenantScope, type Transaction } from "./database.ts";
 import { readPage } from "./read-page.ts";
 import { readBoolean, readNumber, readOptionalNumber, readText, readTexts } from "./read-value.ts";
 import { creating, etagOf, nextVersion, readVersion, updateRow } from "./revision.ts";
+import { findProject } from "./tenants.ts";
 import { Where } from "./where.ts";
 
 const counted = "api_keys";
@@ -23,29 +24,16 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
       );
     },
 
-    get: (tenant, id) => find(tenant, Where.ofTenant(tenant).equal("id", id)),
+    ...readingKeys(database),
 
-    list(tenant, { project, owner, app, search, idPrefix, hashPrefix, revoked }, page) {
-      const where = Where.ofTenant(tenant)
-        .equal("project", project)
-        .equal("owner", owner)
-        .equal("app", app)
-        .contains(["name"], search)
-        .startsWith("id", idPrefix)
-        .startsWith("hash", hashPrefix);
-      if (revoked === false) where.and("revoked_at IS NULL");
-      const order = [
-        { column: "created_at", kind: "number" },
-        { column: "id", kind: "text" },
-      ] as const;
-      return readPage(database, tenant, { name: "keys", from: "api_keys", where, order, descending: true, read: readKey }, page);
-    },
-
-    update(tenant, id, changes, etag) {
+    update(tenant, id, changes, etag, check) {
       return database.transaction(tenant, async (transaction) => {
+        // From here on nobody else changes keys: they wait for the counter.
         const version = await nextVersion(transaction, counted);
         const change = { table: "api_keys", what: "key", key: Where.ofTenant(tenant).equal("id", id), etag };
-        return readKey(await updateRow(transaction, change, { ...changedColumns(changes), version }, clock.wall()));
+        const record = readKey(await updateRow(transaction, change, { ...changedColumns(changes), version }, clock.wall()));
+        await check?.(changingKeys(transaction));
+        return record;
       });
     },
 
@@ -57,8 +45,8 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
       );
     },
 
-    findById: (id) => find(allTenants, new Where().equal("id", id)),
-    findBySha256: (hash) => find(allTenants, new Where().equal("hash", hash).equal("hash_kind", "sha256")),
+    findById: (id) => findKey(database, allTenants, new Where().equal("id", id)),
+    findBySha256: (hash) => findKey(database, allTenants, new Where().equal("hash", hash).equal("hash_kind", "sha256")),
     version: () => readVersion(database, counted),
 
     async changesSince(version, limit) {
@@ -70,11 +58,39 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
       return (await database.rows(allTenants, "SELECT id FROM api_keys LIMIT 1")).length === 0;
     },
   };
+}
 
-  async function find(scope: string, where: Where): Promise<ApiKeyRecord | undefined> {
-    const [row] = await database.rows(scope, `SELECT * FROM api_keys${where.sql}`, where.values);
-    return row === undefined ? undefined : readKey(row);
-  }
+function readingKeys(source: Pick<Database, "rows">): Pick<KeyStore, "get" | "list"> {
+  return {
+    get: (tenant, id) => findKey(source, tenant, Where.ofTenant(tenant).equal("id", id)),
+
+    list(tenant, { project, owner, app, role, search, idPrefix, hashPrefix, revoked }, page) {
+      const where = Where.ofTenant(tenant)
+        .equal("project", project)
+        .equal("owner", owner)
+        .equal("app", app)
+        .contains(["roles"], role === undefined ? undefined : JSON.stringify(role))
+        .contains(["name"], search)
+        .startsWith("id", idPrefix)
+        .startsWith("hash", hashPrefix);
+      if (revoked === false) where.and("revoked_at IS NULL");
+      const order = [
+        { column: "created_at", kind: "number" },
+        { column: "id", kind: "text" },
+      ] as const;
+      return readPage(source, tenant, { name: "keys", from: "api_keys", where, order, descending: true, read: readKey }, page);
+    },
+  };
+}
+
+function changingKeys(transaction: Transaction): ChangingKeys {
+  const inside: Pick<Database, "rows"> = { rows: async (_, sql, values) => (await transaction.run(sql, values)).rows };
+  return { keys: readingKeys(inside), projects: { get: (tenant, id) => findProject(inside, tenant, id) } };
+}
+
+async function findKey(source: Pick<Database, "rows">, scope: TenantScope, where: Where): Promise<ApiKeyRecord | undefined> {
+  const [row] = await source.rows(scope, `SELECT * FROM api_keys${where.sql}`, where.values);
+  return row === undefined ? undefined : readKey(row);
 }
 
 function columnsOf(key: NewApiKey): Record<string, SqlValue> {

@@ -24,7 +24,12 @@ export interface ListOf<Item> {
   readonly read: (row: Row) => Item;
 }
 
-export async function readPage<Item>(database: Database, tenant: TenantScope, list: ListOf<Item>, page: PageRequest): Promise<Page<Item>> {
+export async function readPage<Item>(
+  source: Pick<Database, "rows">,
+  tenant: TenantScope,
+  list: ListOf<Item>,
+  page: PageRequest,
+): Promise<Page<Item>> {
   const { name, from, where, order, descending, skip = 0, read } = list;
   const size = Math.min(Math.max(1, Math.trunc(page.size) || 1), maxPageSize);
   const columns = order.map(({ column }) => column);
@@ -37,7 +42,7 @@ export async function readPage<Item>(database: Database, tenant: TenantScope, li
   const sql = `SELECT * FROM ${from}${where.sql} ORDER BY ${sorted} LIMIT ?${offset}`;
   const values: SqlValue[] = [...where.values, size + 1];
   if (offset !== "") values.push(Math.trunc(skip));
-  const rows = await database.rows(tenant, sql, values);
+  const rows = await source.rows(tenant, sql, values);
   const shown = rows.slice(0, size);
   const last = rows.length > size ? shown.at(-1) : undefined;
   return { items: shown.map(read), next: last === undefined ? undefined : writeCursor(last, name, order) };

@@ -54,10 +54,7 @@ export function createProjectStore(database: Database, clock: Clock): ProjectSto
       return creating("project", async () => readProject(onlyRow(await database.write(tenant, [{ sql, values }]))));
     },
 
-    async get(tenant, id) {
-      const [row] = await database.rows(tenant, "SELECT * FROM projects WHERE tenant = ? AND id = ?", [tenant, id]);
-      return row === undefined ? undefined : readProject(row);
-    },
+    get: (tenant, id) => findProject(database, tenant, id),
 
     list: (tenant, page) =>
       readPage(
@@ -80,6 +77,11 @@ export function createProjectStore(database: Database, clock: Clock): ProjectSto
       return database.transaction(tenant, async (transaction) => readProject(await updateRow(transaction, change, columns, clock.wall())));
     },
   };
+}
+
+export async function findProject(source: Pick<Database, "rows">, tenant: string, id: string): Promise<ProjectRecord | undefined> {
+  const [row] = await source.rows(tenant, "SELECT * FROM projects WHERE tenant = ? AND id = ?", [tenant, id]);
+  return row === undefined ? undefined : readProject(row);
 }
 
 function readTenant(row: Row): TenantRecord {

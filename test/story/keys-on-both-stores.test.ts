@@ -53,6 +53,37 @@ describeEngines("keys", (engine) => {
     expect(answers.filter((answer) => typeof answer !== "string")).toHaveLength(1);
   });
 
+  test("of admins who end each other's keys at once, one stays", async () => {
+    const { place, clock, stores } = await open();
+    const gateways = await Promise.all(
+      [stores, await openTestStores(place, clock), await openTestStores(place, clock)].map((of) =>
+        openKeyScene({ from: { clock, stores: of } }),
+      ),
+    );
+    const ends = [{ revoke: true }, { enabled: false }, { roles: ["viewer"] }] as const;
+    for (let round = 0; round < 9; round++) {
+      const tenant = `t${round}`;
+      const admins = await Promise.all(
+        gateways.slice(0, 2 + (round % 2)).map(async (gateway) => {
+          const { record, secret } = await gateway.administration.create(tenant, { ...plainKey, roles: ["admin"] }, installer);
+          const principal = await gateway.ask(secret.reveal());
+          if (typeof principal === "string") throw new Error(principal);
+          return { id: record.id, gateway, principal };
+        }),
+      );
+      const way = ends[round % ends.length] ?? ends[0];
+      const outcomes = await Promise.allSettled(
+        admins.map(({ gateway: { administration }, principal }, index) => {
+          const { id = "" } = admins[(index + 1) % admins.length] ?? {};
+          return "revoke" in way ? administration.revoke(tenant, id, principal) : administration.update(tenant, id, way, principal);
+        }),
+      );
+      const refused = outcomes.filter((outcome) => outcome.status === "rejected");
+      expect(refused.map(({ reason }) => String(reason))).toEqual([expect.stringContaining("last key that administers")]);
+      expect(await gateways[0]?.administration.hasAdmin(tenant)).toBe(true);
+    }
+  });
+
   test("of gateways that start at once on an empty store, one prints a key", async () => {
     const { place, clock } = await open();
     const directory = newDirectory();
