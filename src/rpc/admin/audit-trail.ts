@@ -60,7 +60,7 @@ export function changes({ idempotency }: DescMethod): boolean {
 }
 
 /** `keys.create` for KeyService.CreateKey, `tenants.create_project` for TenantService.CreateProject. */
-export function actionOf(method: DescMethod): string {
+function actionOf(method: DescMethod): string {
   const noun = nounOf(method);
   const words = snake(method.name);
   const [verb = "", ...rest] = words.split("_");
