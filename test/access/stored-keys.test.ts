@@ -34,7 +34,7 @@ describe("what cannot be a key", () => {
   });
 });
 
-describe("a key", () => {
+describe("C8: a key", () => {
   test("lets its holder in with what it says", async () => {
     const { make, ask } = await openKeyScene();
     const { id, key } = await make({

@@ -71,7 +71,7 @@ async function open({ claims = plainClaims, ttlMs = 600_000 }: { claims?: ClaimR
   return { clock, server, sign, ask, keyFetches };
 }
 
-describe("a good token", () => {
+describe("C9: a good token", () => {
   test("is its subject, with a role that the claims give", async () => {
     const { sign, ask } = await open();
     const principal = await ask(await sign({ realm_access: { roles: ["gw-admin", "unknown"] } }));
@@ -119,7 +119,7 @@ describe("a good token", () => {
   });
 });
 
-describe("every other token is refused", () => {
+describe("C9: every other token is refused", () => {
   test("claims", async () => {
     const { sign, ask, clock } = await open();
     const now = Math.floor(clock.time / 1_000);
@@ -259,7 +259,7 @@ describe("every other token is refused", () => {
   });
 });
 
-describe("the issuer's keys", () => {
+describe("C9: the issuer's keys", () => {
   test("are fetched once for many tokens at once, and again when they are old", async () => {
     const { sign, ask, keyFetches, clock } = await open();
     const signed = await Promise.all(Array.from({ length: 20 }, (_, index) => sign({ sub: `p${index}` })));
@@ -330,7 +330,7 @@ describe("the issuer's keys", () => {
   });
 });
 
-test("only three parts of base64url look like a token", () => {
+test("C8: only three parts of base64url look like a token", () => {
   for (const text of ["a.b", "a.b.c.d", "a..c", "a.b.", "agk_id.secret", "dgm_x", "", "a.b.c d", `${"a".repeat(20_000)}.b.c`])
     expect(looksLikeToken(text)).toBe(false);
   expect(looksLikeToken("eyJ.eyJ.abc-_")).toBe(true);

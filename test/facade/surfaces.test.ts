@@ -115,7 +115,7 @@ test("V1-8: only Anthropic's answers name the id as its clients look for it", as
   expect((await post(`${url}/v1/chat/completions`, { model: "m", messages })).headers.get("request-id")).toBeNull();
 });
 
-test("AUTH-2: each endpoint asks for its own scope", async () => {
+test("AUTH-2, C15, N2: each endpoint asks for its own scope", async () => {
   const url = await startFacade({ keys: { chat: ["chat"], embed: ["embed"], models: ["models"], all: ["*"] } });
   const ask = {
     chat: (key: string) => post(`${url}/v1/chat/completions`, { model: "m", messages }, { "x-api-key": key }),

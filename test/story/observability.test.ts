@@ -71,7 +71,7 @@ async function eventually(url: string, look: (found: Scrape) => void): Promise<S
   return found as Scrape;
 }
 
-describe("metrics", () => {
+describe("N21: metrics", () => {
   let gateway: Gateway;
   let url: string;
   beforeEach(async () => {
@@ -208,7 +208,7 @@ describe("metrics", () => {
     expect(found.sum("dragoman_tokens_total", { model: "echo", provider: "sim", direction: "input" })).toBeGreaterThan(0);
   });
 
-  test("statsz tells counts and latencies by model", async () => {
+  test("N20: statsz tells counts and latencies by model", async () => {
     for (let asked = 0; asked < 4; asked++) await (await post(url, { model: "chat/sim-echo", messages })).text();
     await (await post(url, { model: "chat/sim-fault-status_500", messages })).text();
     await eventually(url, (now) => expect(now.sum("dragoman_requests_total")).toBe(5));

@@ -93,7 +93,7 @@ describe("one caller's pace", () => {
     expect(status).toBe(429);
   });
 
-  test("is a key's wherever it comes from, and nobody believes a stranger's header", async () => {
+  test("C17: is a key's wherever it comes from, and nobody believes a stranger's header", async () => {
     const apiKey = "key-of-the-pace-tests-0123456789";
     gateway = await startGateway({ config: { auth: { enabled: true, api_key: apiKey }, limits: pace } });
     const key = { authorization: `Bearer ${apiKey}` };

@@ -266,7 +266,7 @@ describe("however a call ends", () => {
   });
 });
 
-describe("attribution", () => {
+describe("A18: attribution", () => {
   const headers = {
     "x-dragoman-user-id": "user-7",
     "x-dragoman-plan": "gold",
@@ -404,7 +404,7 @@ describe("content", () => {
   });
 });
 
-describe("looking for records", () => {
+describe("A10: looking for records", () => {
   test("filters, alone and together", async () => {
     const feature = newId();
     const session = newId();

@@ -87,7 +87,7 @@ const envelopes: Readonly<Record<Shape, (status: number) => object>> = {
   google: (status) => ({ error: { code: status, status: status === 401 ? "UNAUTHENTICATED" : "PERMISSION_DENIED" } }),
 };
 
-describe("AUTH-1: who has no good key gets 401 in the surface's words, the same for every kind of wrong key", () => {
+describe("AUTH-1, C14, N1: who has no good key gets 401 in the surface's words, the same for every kind of wrong key", () => {
   test.each(Object.entries({ ...calls, ...lists }))("%s", async (_, asking) => {
     const messagesSeen = new Set<string>();
     for (const [kind, key] of Object.entries(wrong)) {
