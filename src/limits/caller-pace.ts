@@ -30,7 +30,7 @@ export function createCallerPace({ state, perSecond, burst, addressOf }: CallerP
     }
     const { limit, used, waitMs, resetMs } = level;
     const remaining = Math.max(0, limit - used);
-    const held = { rule: "server.caller_pace", subject: "key", subjectId: "", field: "requests_per_second" } as const;
+    const held = { rule: "limits.caller_pace", subject: "key", subjectId: "", field: "requests_per_second" } as const;
     const description = `${perSecond} requests a second, and ${burst} at once, are the most that one caller may send`;
     throw new GatewayError("rate_limited", `${description}; slow down`, {
       retryAfterMs: waitMs,
