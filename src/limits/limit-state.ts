@@ -108,3 +108,12 @@ export const slotWaitMs = 1_000;
 export function isFull(used: number, { limit, need }: Pick<Counter, "limit" | "need">): boolean {
   return used >= limit || used + need > limit;
 }
+
+/** What settles a take that nothing came of. `levels`: as they were answered; none where the answer was lost. */
+export function unusedOf({ id, tenant, counters }: Take, levels: readonly CounterLevel[]): Settlement {
+  const changes = counters.map(({ key, kind, windowMs, endsAt }, index) => {
+    const { at = 0, taken = 0 } = levels[index] ?? {};
+    return { key, kind, windowMs, endsAt, at, taken, total: 0 };
+  });
+  return { id, tenant, changes };
+}

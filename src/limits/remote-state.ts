@@ -4,7 +4,7 @@
  */
 import { GatewayError } from "../core/error.ts";
 import type { SharedService, WorkerLink } from "../core/worker-link.ts";
-import type { Counter, CounterLevel, LimitState, Settlement, Take, TakeReply } from "./limit-state.ts";
+import { type Counter, type CounterLevel, type LimitState, type Settlement, type Take, type TakeReply, unusedOf } from "./limit-state.ts";
 import type { MemoryLimitState } from "./memory-state.ts";
 
 /** Bodies: Take; Settlement; Asked; Asked. Answers: TakeReply; none; CounterLevel[]; none. */
@@ -28,12 +28,16 @@ export function serveLimitState(state: MemoryLimitState): SharedService {
   };
 }
 
+/** How long a call waits for its take, and how long the answer to it may come nonetheless: a busy primary takes late. */
+const patienceMs = 1_000;
+const lateMs = 60_000;
+
 /** Without the primary nothing can be counted: takes are refused as `away`. This process is about to end then. */
 export function createRemoteLimitState(link: Pick<WorkerLink, "ask" | "tell">, wall: () => number): LimitState {
   let away = false;
-  const ask = async (topic: string, body: unknown): Promise<unknown> => {
+  const ask = async (topic: string, body: unknown, timeoutMs = patienceMs): Promise<unknown> => {
     try {
-      const answer = await link.ask(topic, body);
+      const answer = await link.ask(topic, body, { timeoutMs });
       away = false;
       return answer;
     } catch (cause) {
@@ -41,13 +45,27 @@ export function createRemoteLimitState(link: Pick<WorkerLink, "ask" | "tell">, w
       throw new GatewayError("store_unavailable", "the process that keeps the limits does not answer; repeat the call", { cause });
     }
   };
+  /** What is taken after the call has given up would be held for good: nobody else knows of it. */
+  const take = (wanted: Take): Promise<TakeReply> =>
+    new Promise((resolve) => {
+      let isLate = false;
+      const giveUp = (): void => {
+        clearTimeout(timer);
+        isLate = true;
+        away = true;
+        resolve({ verdict: "away", levels: [] });
+      };
+      const timer = setTimeout(giveUp, patienceMs).unref();
+      const hear = (reply: TakeReply): void => {
+        clearTimeout(timer);
+        if (!isLate) resolve(reply);
+        else if (reply.verdict === "taken") link.tell(topics.settle, unusedOf(wanted, reply.levels));
+      };
+      ask(topics.take, wanted, lateMs).then((answer) => hear(answer as TakeReply), giveUp);
+    });
   return {
     wall,
-    take: (take) =>
-      ask(topics.take, take).then(
-        (answer) => answer as TakeReply,
-        () => ({ verdict: "away", levels: [] }),
-      ),
+    take,
     settle: (settlement) => link.tell(topics.settle, settlement),
     look: async (tenant, counters) => (await ask(topics.look, { tenant, counters })) as readonly CounterLevel[],
     async reset(tenant, counters) {

@@ -7,7 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import type { Logger } from "../core/log.ts";
 import type { Counter, CounterLevel, LimitState, Settlement, Take, TakeReply } from "./limit-state.ts";
-import { windowParts } from "./limit-state.ts";
+import { unusedOf, windowParts } from "./limit-state.ts";
 import { MemoryLimitState } from "./memory-state.ts";
 
 /** The shared counters; RedisCounters is one. All of them reject where they do not answer. */
@@ -124,7 +124,8 @@ export class SharedLimitState implements LimitState {
       }
       this.#goAway(thrown);
       const here = this.#takeHere(take);
-      if (here.verdict !== "taken") this.#keep(nothingOf(take));
+      // It may have happened there: what it put there is taken back.
+      if (here.verdict !== "taken") this.#keep(unusedOf(take, []));
       return here;
     }
   }
@@ -239,12 +240,6 @@ export class SharedLimitState implements LimitState {
     this.#lastWall = Math.max(this.#lastWall, this.wall());
     return this.#lastWall;
   }
-}
-
-/** For a take that may have happened there, and was refused here: what it put there is taken back. */
-function nothingOf({ id, tenant, counters }: Take): Settlement {
-  const changes = counters.map(({ key, kind, windowMs, endsAt }) => ({ key, kind, windowMs, endsAt, at: 0, taken: 0, total: 0 }));
-  return { id, tenant, changes };
 }
 
 function away(cause: unknown): GatewayError {
