@@ -62,6 +62,7 @@ export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeli
     node: config.server.node ?? "",
     tokenizers: createOpenAiTokenizers(),
     relay: config.facade.relay,
+    upstreamState: config.responses_store.upstream_ids,
     signatures: link === undefined ? createSignatures(config) : createSharedSignatures(link),
   });
   const pruning = setInterval(() => {

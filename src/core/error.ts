@@ -96,6 +96,8 @@ export interface UpstreamWords {
 
 export interface ErrorDetails {
   readonly fields?: readonly FieldViolation[];
+  /** Whether the paths of `fields` are the contract's whoever reads them, for surfaces to name in their words; always so of untranslatable. */
+  readonly contractPaths?: boolean;
   /** After how many milliseconds a repeat makes sense. */
   readonly retryAfterMs?: number;
   /** Overrides the reason's default. */

@@ -1,6 +1,6 @@
 /**
  * What came before a call of OpenAI Responses. The gateway keeps answers itself, whichever provider gave them; ids that it
- * does not know are the upstream's own business, if that speaks Responses.
+ * does not know are an upstream's, and whether the caller may name those is for the pipeline to say.
  */
 import type { GenerateRequest, Message } from "../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../core/error.ts";

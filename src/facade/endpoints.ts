@@ -30,6 +30,7 @@ export function createEndpoints(link?: WorkerLink): readonly Endpoint[] {
     post("/v1/completions", "chat", answerCompletions, generates(openAiCompletionsDialect)),
     post("/v1/responses", "chat", answerResponses(running), generates(openAiResponsesDialect)),
     post("/v1/responses/input_tokens", "chat", answerInputTokens, counts(openAiInputTokensDialect)),
+    post("/v1/responses/compact", "chat", refuseCompact),
     get("/v1/responses/{id}", "chat", answerRetrieve(running)),
     { method: "DELETE", path: "/v1/responses/{id}", scope: "chat", answer: answerDelete(running) },
     post("/v1/responses/{id}/cancel", "chat", answerCancel(running)),
@@ -66,6 +67,11 @@ function geminiVerbs(model: string): readonly Endpoint[] {
     post(`${model}:batchEmbedContents`, "embed", answerEmbeddings(geminiBatchEmbedDialect), embeds(geminiBatchEmbedDialect)),
     post(`${model}:{verb}`, "chat", refuseVerb),
   ];
+}
+
+/** What OpenAI gives back is encrypted by it, for itself. Without an answer of its own the path would be an id that takes no POST. */
+async function refuseCompact(): Promise<void> {
+  throw new GatewayError("unsupported", "conversations are not compacted here; send fewer messages, or a summary that a model wrote");
 }
 
 /** A path of models takes GET too, so an unknown verb would be told to use that. */

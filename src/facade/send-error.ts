@@ -17,7 +17,8 @@ export function sendError(
 
 /** The same failure with field paths in the words of the client's dialect. */
 export function inWordsOf(error: GatewayError, clientPath: (path: string) => string): GatewayError {
-  if (error.reason !== "untranslatable" || error.details.fields === undefined) return error;
+  const areContractPaths = error.reason === "untranslatable" || error.details.contractPaths === true;
+  if (!areContractPaths || error.details.fields === undefined) return error;
   let { message } = error;
   const fields = error.details.fields.map(({ field, description }) => {
     const named = clientPath(field);

@@ -1,9 +1,9 @@
 /**
  * What runs for every operation, in order. Read this first.
  *
- *   Generate, Complete   observe -> app -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
+ *   Generate, Complete   observe -> app -> state -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
  *   Embed                observe -> app -> idempotency -> admit -> limit -> attempt
- *   CountTokens          observe -> app -> admit -> limit -> count
+ *   CountTokens          observe -> app -> state -> admit -> limit -> count
  *   ListModels           scope -> app -> limit -> list
  */
 import { create } from "@bufbuild/protobuf";
@@ -34,6 +34,7 @@ import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
 import { holdToApp } from "./hold-to-app.ts";
+import { holdToOwnState } from "./hold-to-own-state.ts";
 import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "./idempotency.ts";
 import { type LimitOptions, limitCount, limitEmbed, limitList, limitStream } from "./limit.ts";
 import { listModels } from "./list-models.ts";
@@ -55,6 +56,8 @@ export interface PipelineOptions {
   readonly node: string;
   /** Whether clients that speak an upstream's own format get its bytes. */
   readonly relay: boolean;
+  /** Whether callers who are known by name may go on with what a provider keeps, by its ids. */
+  readonly upstreamState?: boolean | undefined;
   readonly signatures: SignatureStore;
   /** Counts tokens where no provider does; absent: they are estimated. */
   readonly tokenizers?: Tokenizers | undefined;
@@ -95,6 +98,7 @@ export function createOperations(given: PipelineOptions): Pipeline {
     [
       observeStream(options),
       holdToApp(),
+      ...(options.upstreamState ? [] : [holdToOwnState<AsyncIterable<EventBatch>>()]),
       ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
       idempotentStream(options.idempotency),
       admitStream(admission, "generate"),
@@ -115,7 +119,13 @@ export function createOperations(given: PipelineOptions): Pipeline {
     attemptEmbed({ ...options, ...reserving }),
   );
   const countTokens = compose<GenerateRequest, Promise<CountTokensResponse>>(
-    [observeReply(options), holdToApp(), admitReply(admission, "generate"), ...(limits === undefined ? [] : [limitCount(limits)])],
+    [
+      observeReply(options),
+      holdToApp(),
+      ...(options.upstreamState ? [] : [holdToOwnState<Promise<CountTokensResponse>>()]),
+      admitReply(admission, "generate"),
+      ...(limits === undefined ? [] : [limitCount(limits)]),
+    ],
     countInput(options),
   );
   const list = compose<ListModelsRequest, Promise<ListModelsResponse>>(limits === undefined ? [] : [limitList(limits)], listFor(options));

@@ -197,14 +197,9 @@ describe("while it is streamed", () => {
 });
 
 describe("state that is not ours", () => {
-  test("an unknown id and a conversation are refused where the target does not speak Responses", async () => {
-    for (const [field, value] of [
-      ["previous_response_id", "resp_68af4030592c81938ec0a5fbab4a3e9f05438e46b5f69a3b"],
-      ["conversation", "conv_123"],
-    ] as const) {
-      const asking = client.responses.create({ model: "claude/sim-echo", input: "hi", [field]: value });
-      await expect(asking).rejects.toMatchObject({ status: 400, param: field });
-    }
+  test("compacting is refused as what it is, once", async () => {
+    const asking = client.post("/responses/compact", { body: { model: "sim/echo", input: "hi" }, maxRetries: 2 });
+    await expect(asking).rejects.toMatchObject({ status: 501, error: { message: expect.stringContaining("not compacted") } });
   });
 
   test("what the gateway keeps, the provider is asked not to keep", async () => {

@@ -23,6 +23,12 @@ export const stores = z.strictObject({
 export const responsesStore = z.strictObject({
   max_bytes: count(0, 1_099_511_627_776).default(67_108_864).describe("Most bytes of stored answers; the oldest go first. 0 keeps none"),
   ttl_seconds: seconds(1, 2_592_000).default(2_592_000).describe("How long an answer can be retrieved and continued"),
+  upstream_ids: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether callers with keys may name answers, items and conversations that a provider keeps. Providers know the gateway's account alone: whoever knows an id can go on with it, whichever tenant it is of",
+    ),
 });
 
 export const idempotency = z.strictObject({
