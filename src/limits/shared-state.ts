@@ -78,8 +78,12 @@ export class SharedLimitState implements LimitState {
 
   take(take: Take): TakeReply | Promise<TakeReply> {
     const { shared } = this.#options;
-    if (shared === undefined || this.#away) return this.#takeHere(take);
-    return this.#takeThere(shared, this.#withWhatWasSeen(take));
+    if (shared === undefined) return this.#takeHere(take);
+    if (!this.#away) return this.#takeThere(shared, this.#withWhatWasSeen(take));
+    const here = this.#takeHere(take);
+    // One that comes again with its seeds was asked there before.
+    if (here.verdict === "refused" && take.counters.some(({ seed }) => seed !== undefined)) this.#keep(unusedOf(take, []));
+    return here;
   }
 
   settle(settlement: Settlement): void {
@@ -124,8 +128,8 @@ export class SharedLimitState implements LimitState {
       }
       this.#goAway(thrown);
       const here = this.#takeHere(take);
-      // It may have happened there: what it put there is taken back.
-      if (here.verdict !== "taken") this.#keep(unusedOf(take, []));
+      // It may have happened there: what it put there is taken back, unless the same comes again with its seeds.
+      if (here.verdict === "refused" || here.verdict === "away") this.#keep(unusedOf(take, []));
       return here;
     }
   }
@@ -172,11 +176,13 @@ export class SharedLimitState implements LimitState {
     return { verdict: reply.verdict, levels };
   }
 
-  /** This process's part of a limit; undefined for one that is open. At least one, or nobody could be admitted. */
+  /** This process's part of a limit, and of what was spent of it; undefined for one that is open. At least one, or nobody could be admitted. */
   #shareOf(counter: Counter): Counter | undefined {
     if (counter.fallback === "open") return undefined;
-    const limit = Math.max(1, Math.floor(counter.limit / this.#options.processes));
-    return { ...counter, limit, need: Math.min(counter.need, limit), ...(counter.kind === "calendar" ? { seed: counter.seed ?? 0 } : {}) };
+    const { processes } = this.#options;
+    const limit = Math.max(1, Math.floor(counter.limit / processes));
+    const seed = counter.seed === undefined ? undefined : Math.ceil(counter.seed / processes);
+    return { ...counter, limit, need: Math.min(counter.need, limit), seed };
   }
 
   async #ask<Answer>(question: (shared: SharedCounters) => Promise<Answer>): Promise<Answer> {

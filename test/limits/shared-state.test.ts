@@ -64,3 +64,34 @@ test("settlements that could not be told are told later, each once and in order"
   expect(settled.map(({ id }) => id)).toEqual(takes.map(({ id }) => id));
   state.close();
 });
+
+test("a budget that is shared without a shared state begins with this process's part of what was spent", async () => {
+  const state = new SharedLimitState({ shared: undefined, processes: 2, maxCounters: 100, clock: systemClock, log: silentLog });
+  const budget = (seed?: number) => [budgetOf(1_000, 100, { fallback: "local-share", ...(seed === undefined ? {} : { seed }) })];
+  const take = takeOf(budget());
+  expect((await state.take(take)).verdict).toBe("unseeded");
+  expect((await state.take({ ...take, counters: budget(800) })).verdict).toBe("taken");
+  expect((await state.take(takeOf(budget()))).verdict).toBe("refused");
+  state.close();
+});
+
+test("a budget that is first met while the shared state is away begins so too, and is told once", async () => {
+  const { facts, settled, state } = start();
+  await state.ready();
+  facts.cut = true;
+  const take = takeOf([budgetOf(1_000, 100, { fallback: "local-share" })]);
+  expect((await state.take(take)).verdict).toBe("unseeded");
+  const seeded = { ...take, counters: [budgetOf(1_000, 100, { fallback: "local-share", seed: 800 })] };
+  const reply = await state.take(seeded);
+  expect(reply.verdict).toBe("taken");
+  state.settle(settlementOf(seeded, reply, [60]));
+  const refused = takeOf([budgetOf(1_000, 200, { fallback: "local-share", seed: 800 })]);
+  expect((await state.take(refused)).verdict).toBe("refused");
+  facts.cut = false;
+  await vi.waitFor(() => expect(settled).toHaveLength(2), { timeout: 2_000, interval: 10 });
+  expect(settled).toMatchObject([
+    { id: take.id, changes: [{ total: 60 }] },
+    { id: refused.id, changes: [{ total: 0 }] },
+  ]);
+  state.close();
+});
