@@ -26,8 +26,10 @@ export interface RedisCountersOptions extends RedisPlace {
 /** A slot that nobody renews is free after this: the process that held it is dead. */
 const slotHoldMs = 60_000;
 const renewEveryMs = 20_000;
-/** How long an operation is remembered, so that one that was cut off counts once. */
-const rememberMs = 600_000;
+/** How long an operation is remembered, so that what it took can be put right: longer than any call may run. */
+const rememberTakenMs = 90_000_000;
+/** And one that was settled, so that it counts once. */
+const rememberSettledMs = 600_000;
 const verdicts = ["taken", "refused", "unseeded"] as const;
 
 export class RedisCounters {
@@ -115,7 +117,7 @@ export class RedisCounters {
     for (const { key, kind } of changes) if (kind === "slots") this.#letGo(keyOf(tenant, key), id);
     const keys = [operationKey(tenant, id), ...changes.map(({ key }) => keyOf(tenant, key))];
     const args = changes.flatMap(({ kind, windowMs, endsAt, at, total }) => [kind, windowMs, endsAt, at, total]);
-    await this.#send(tenant, () => this.#redis.dragomanLimitSettle(keys.length, ...keys, id, rememberMs, ...args));
+    await this.#send(tenant, () => this.#redis.dragomanLimitSettle(keys.length, ...keys, id, rememberSettledMs, ...args));
   }
 
   async reset(tenant: string, counters: readonly Counter[]): Promise<void> {
@@ -132,7 +134,7 @@ export class RedisCounters {
   #run(mode: "take" | "look", id: string, tenant: string, counters: readonly Counter[]): Promise<number[]> {
     const keys = [operationKey(tenant, id), ...counters.map(({ key }) => keyOf(tenant, key))];
     const args = counters.flatMap(({ kind, limit, need, windowMs, endsAt, seed = -1 }) => [kind, limit, need, windowMs, endsAt, seed]);
-    return this.#send(tenant, () => this.#redis.dragomanLimitTake(keys.length, ...keys, mode, id, slotHoldMs, rememberMs, ...args));
+    return this.#send(tenant, () => this.#redis.dragomanLimitTake(keys.length, ...keys, mode, id, slotHoldMs, rememberTakenMs, ...args));
   }
 
   /** Notes what goes wrong. A cluster's own retries must not make anybody wait longer than for one command. */

@@ -104,6 +104,29 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
     counters.close();
   });
 
+  test("remember what a call took for as long as it may run", async () => {
+    const counters = new RedisCounters({ url: server.url, cluster: false, sentinel: "", commandTimeoutMs: 300, clock: systemClock });
+    await counters.connect();
+    const take = takeOf([budgetOf(1_000, 500, { seed: 0 })]);
+    const reply = await counters.take(take);
+    const key = `dragoman:limit:{acme}:op:${take.id}`;
+    // A deadline may be a day away, and what nobody remembers is never given back.
+    expect(await server.run("PTTL", key)).toBeGreaterThan(86_400_000);
+    await counters.settle(settlementOf(take, reply, [10]));
+    expect(await server.run("PTTL", key)).toBeLessThan(3_600_000);
+    counters.close();
+  });
+
+  test("refuse as ever where the server's clock has gone back", async () => {
+    const state = await join();
+    const counter = windowOf(5, 1_000, { fallback: "closed" });
+    // As a primary left it whose clock was a minute ahead of this one's.
+    const part = Math.floor((Date.now() + 60_000) / 10);
+    await server.run("HSET", "dragoman:limit:{acme}:w", "s", "5", "f", String(part), String(part), "5");
+    expect(await verdictOf(state, [counter])).toBe("refused");
+    expect(state.away).toBe(false);
+  });
+
   test("have money to the nano-dollar beyond 32 bits", async () => {
     const state = await join();
     const limit = 9_000_000_000_000_000;
