@@ -162,7 +162,7 @@ function fieldOf(limit: object): object {
 }
 
 describe("tokens", () => {
-  test("pass the limit by no more than the error of the estimates in flight", async () => {
+  test("L7: pass the limit by no more than the error of the estimates in flight", async () => {
     const { limiter } = start([{ subject: "key", tokens_per_minute: 100 }]);
     const running: LimitLease[] = [];
     for (let attempt = 0; attempt < 50; attempt++) {
@@ -200,7 +200,7 @@ describe("tokens", () => {
 });
 
 describe("budgets", () => {
-  test("are not passed by 200 worst-case reservations at once, and get back what was not used", async () => {
+  test("L8: are not passed by 200 worst-case reservations at once, and get back what was not used", async () => {
     const { limiter } = start([{ subject: "tenant", usd_per_month: "1.00" }]);
     const each = 30_000_000n;
     const outcomes = await Promise.all(Array.from({ length: 200 }, () => take(limiter, call, { costNano: each })));

@@ -30,7 +30,7 @@ describe("a window", () => {
     );
   });
 
-  test("admits 97 to 101 % of the limit when ten times as much is offered", () => {
+  test("L7: admits 97 to 101 % of the limit when ten times as much is offered", () => {
     const { clock, state } = start();
     let admitted = 0;
     for (let call = 0; call < 60_000; call++) {
