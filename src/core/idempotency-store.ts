@@ -41,8 +41,6 @@ export interface IdempotencyStore {
   begin(tenant: string, id: IdempotencyId, attempt: IdempotencyAttempt): Promise<IdempotencyState>;
   /** Keeps the answer. False where the token is not, or no longer, the running one's. */
   finish(tenant: string, id: IdempotencyId, token: string, reply: StoredReply): Promise<boolean>;
-  /** Lets a long call run on. False as finish. */
-  renew(tenant: string, id: IdempotencyId, token: string, runsUntil: number): Promise<boolean>;
   /** Forgets a call that was refused before it was dispatched. False as finish. */
   release(tenant: string, id: IdempotencyId, token: string): Promise<boolean>;
   /** Removes what is no longer kept, over all tenants; how many records. */

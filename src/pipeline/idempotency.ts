@@ -177,11 +177,13 @@ async function begin<Desc extends DescMessage>(
   const { store, clock, keepMs } = options;
   const id: IdempotencyId = { scope: scopeOf(call), key: keyOf(call) };
   const now = clock.wall();
+  const runsUntil = now + Math.max(0, call.deadline - clock.now()) + graceMs;
   const state = await store.begin(call.principal.tenant, id, {
     bodyHash: hashRequest(call, schema, request),
     now,
-    runsUntil: now + Math.max(0, call.deadline - clock.now()) + graceMs,
-    keptUntil: now + keepMs,
+    runsUntil,
+    // A key that is kept for less than its call may run would let a repeat run beside it.
+    keptUntil: Math.max(now + keepMs, runsUntil),
   });
   switch (state.state) {
     case "new":

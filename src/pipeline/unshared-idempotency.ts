@@ -14,7 +14,6 @@ const refuse = (): Promise<never> =>
 export const unsharedIdempotency: IdempotencyStore = {
   begin: refuse,
   finish: refuse,
-  renew: refuse,
   release: refuse,
   prune: () => Promise.resolve(0),
 };

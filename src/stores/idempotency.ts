@@ -53,8 +53,6 @@ export function createIdempotencyStore(database: Database, { maxBytes, maxKeys }
       return isOwn;
     },
 
-    renew: (tenant, id, token, runsUntil) => changeOwn(tenant, id, token, "UPDATE idempotency SET runs_until = ?", [Math.round(runsUntil)]),
-
     release: (tenant, id, token) => changeOwn(tenant, id, token, "DELETE FROM idempotency", []),
 
     async prune(now) {

@@ -162,6 +162,14 @@ test("a key is kept for a day; one whose process died is free a minute after the
   expect(dispatched()).toBe(4);
 });
 
+test("a key that is kept for less than its call runs is taken for as long as that runs", async () => {
+  const { step, clock } = harness(answer, { keepMs: 1_000 });
+  const running = step(request(), startCall({ clock }))[Symbol.asyncIterator]();
+  await running.next();
+  clock.time += 30_000;
+  expect((await failureOf(step(request(), startCall({ clock })))).reason).toBe("idempotency_in_flight");
+});
+
 describe("failures", () => {
   const failing = (error: GatewayError, billed: boolean): Generate =>
     async function* (_, call) {

@@ -42,12 +42,6 @@ export class MemoryIdempotency implements IdempotencyStore {
     return entry !== undefined;
   }
 
-  async renew(tenant: string, id: IdempotencyId, token: string, runsUntil: number): Promise<boolean> {
-    const entry = this.#own(tenant, id, token);
-    if (entry !== undefined) entry.attempt = { ...entry.attempt, runsUntil };
-    return entry !== undefined;
-  }
-
   async release(tenant: string, id: IdempotencyId, token: string): Promise<boolean> {
     return this.#own(tenant, id, token) !== undefined && this.entries.delete(nameOf(tenant, id));
   }
