@@ -64,6 +64,11 @@ export class UniqueViolation extends Error {
   override readonly name = "UniqueViolation";
 }
 
+/** The file that holds the database is not as it was written: why it is away, until somebody restores it. */
+export class DamagedFile extends Error {
+  override readonly name = "DamagedFile";
+}
+
 /** How soon a caller is told to come back. */
 const retryAfterMs = 1_000;
 

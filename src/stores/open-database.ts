@@ -5,7 +5,7 @@ import { GatewayError } from "../core/error.ts";
 import type { Secret } from "../core/secret.ts";
 import { exitCodes, StartError } from "../core/start-error.ts";
 import type { StoreEngine } from "../core/stores.ts";
-import type { Database } from "./database.ts";
+import { allTenants, DamagedFile, type Database } from "./database.ts";
 import { migrations } from "./migrations/all-migrations.ts";
 import { migrate, readSchemaState } from "./migrations/migrate.ts";
 import type { Migration } from "./migrations/migration.ts";
@@ -44,7 +44,7 @@ export async function openDatabase(place: DatabasePlace, now: () => number, migr
     return database;
   } catch (thrown) {
     await database.close();
-    throw thrown;
+    throw explainDamage(place, thrown);
   }
 }
 
@@ -53,6 +53,8 @@ export async function migrateDatabase(place: DatabasePlace, now: () => number): 
   const database = connect(place, migrationMs);
   try {
     return (await migrate(database, now)).map(describeStep);
+  } catch (thrown) {
+    throw explainDamage(place, thrown);
   } finally {
     await database.close();
   }
@@ -65,9 +67,34 @@ export async function pendingMigrations(place: DatabasePlace): Promise<readonly 
   const database = connect(place);
   try {
     return (await readSchemaState(database)).pending.map(describeStep);
+  } catch (thrown) {
+    throw explainDamage(place, thrown);
   } finally {
     await database.close();
   }
+}
+
+/** What is wrong with SQLite's file, read to its end: empty where it is whole. The file must be there. Throws as openDatabase. */
+export async function findDamage(place: DatabasePlace): Promise<readonly string[]> {
+  const database = connect(place);
+  try {
+    const rows = await database.rows(allTenants, "PRAGMA integrity_check(10)");
+    return rows.map(({ integrity_check: found }) => String(found)).filter((found) => found !== "ok");
+  } catch (thrown) {
+    throw explainDamage(place, thrown);
+  } finally {
+    await database.close();
+  }
+}
+
+/** To go on would be to begin anew beside half of the records: an operator decides that. */
+function explainDamage({ dataDir }: DatabasePlace, thrown: unknown): unknown {
+  if (!(thrown instanceof GatewayError) || !(thrown.details.cause instanceof DamagedFile)) return thrown;
+  return new StartError(
+    `${databaseFile(dataDir)}: the database is damaged (${thrown.details.cause.message}); restore a backup of it, or move it away to begin anew. \`dragoman doctor\` looks for more`,
+    exitCodes.io,
+    thrown,
+  );
 }
 
 function describeStep({ version, name }: Migration): string {

@@ -2,7 +2,16 @@
  * SQLite in threads: one connection that writes, and for a file another that reads, so that a long list delays no write.
  * Writes that wait are committed as one group; their number is bounded. Several processes may open the same file.
  */
-import { bindable, type Database, type Outcome, type Statement, storeAway, type Transaction, UniqueViolation } from "../database.ts";
+import {
+  bindable,
+  DamagedFile,
+  type Database,
+  type Outcome,
+  type Statement,
+  storeAway,
+  type Transaction,
+  UniqueViolation,
+} from "../database.ts";
 import { SqliteThread } from "./sqlite-thread.ts";
 import { awayCode, type JobAnswer, type ThreadFailure } from "./thread-messages.ts";
 
@@ -51,7 +60,9 @@ export function openSqlite({ file, busyMs = 2_000, maxWaiting = 10_000 }: Sqlite
     async close() {
       closed = true;
       await pumping;
-      await Promise.all([writer.close(), reader?.close()]);
+      // The last connection empties the WAL and removes it, unless it may only read: what is left then looks like a crash.
+      await reader?.close();
+      await writer.close();
     },
   };
 
@@ -126,11 +137,16 @@ function outcomesOf(answer: JobAnswer): readonly Outcome[] {
 /** Extended result codes: https://www.sqlite.org/rescode.html */
 const uniqueCodes = new Set([1555, 2067]);
 
-/** A lock that did not come free, a disk that is full or broken, a file that cannot be opened or is no database. */
-const awayCodes = new Set([5, 6, 8, 10, 11, 13, 14, 23, 26]);
+/** A lock that did not come free, a disk that is full or broken, a file that cannot be opened. */
+const awayCodes = new Set([5, 6, 8, 10, 13, 14, 23]);
+
+/** A file that is not as it was written, or is no database. */
+const damagedCodes = new Set([11, 26]);
 
 function explain({ code, message }: ThreadFailure): Error {
-  const cause = new Error(`SQLite ${code}: ${message}`);
+  const text = `SQLite ${code}: ${message}`;
+  if (damagedCodes.has(code & 0xff)) return storeAway(new DamagedFile(text));
+  const cause = new Error(text);
   if (uniqueCodes.has(code)) return new UniqueViolation(message);
   return code === awayCode || awayCodes.has(code & 0xff) ? storeAway(cause) : cause;
 }

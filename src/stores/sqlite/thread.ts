@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Outcome, SqlValue, Statement } from "../database.ts";
+import { refuseDamage, refuseEmptyFile } from "./check-file.ts";
 import {
   awayCode,
   type JobAnswer,
@@ -48,18 +49,25 @@ function answerTo(task: ThreadTask): readonly JobAnswer[] {
 }
 
 function open(): DatabaseSync {
-  if (file !== ":memory:" && !readOnly) {
+  if (readOnly) return new DatabaseSync(file, { readOnly, timeout: busyMs });
+  const isThere = file !== ":memory:" && existsSync(file);
+  if (isThere) refuseEmptyFile(file);
+  else if (file !== ":memory:") {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // Never one that is there: closing it would give up the locks that another connection of this process has on it.
-    if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
+    closeSync(openSync(file, "a", 0o600));
   }
-  const opened = new DatabaseSync(file, { readOnly, timeout: busyMs });
-  if (!readOnly) {
+  const opened = new DatabaseSync(file, { timeout: busyMs });
+  try {
+    if (isThere) refuseDamage(opened, file);
     switchToWal(opened);
     // Of the ledger: what was acknowledged survives the loss of power. Writes are grouped, so a group waits for the disk once.
     opened.exec("PRAGMA synchronous = FULL");
+    return opened;
+  } catch (thrown) {
+    opened.close();
+    throw thrown;
   }
-  return opened;
 }
 
 function switchToWal(opened: DatabaseSync): void {
