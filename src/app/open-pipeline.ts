@@ -34,6 +34,8 @@ export interface OpenedPipeline {
   readonly operations: Pipeline;
   /** To be called when no more calls come: waits for streams that are read on without a client. */
   close(): Promise<void>;
+  /** Ends those streams: close() waits for none of them then. */
+  hurry(): void;
 }
 
 /** How often idempotency keys that are over are removed. */
@@ -76,6 +78,9 @@ export function openPipeline(config: Config, parts: PipelineParts): OpenedPipeli
     async close() {
       clearInterval(pruning);
       await operations.drains?.close(Math.min(maxDrainMs, config.server.drain_seconds * 1_000));
+    },
+    hurry() {
+      void operations.drains?.close(0);
     },
   };
 }

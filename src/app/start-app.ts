@@ -122,7 +122,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   const people = closers.keep(await openPeople(config, stores, log), (it) => it.close());
   const access = metrics === undefined ? people.access : measureAccess(people.access, metrics);
   const shutdown = closers.keep(new AbortController(), (it) => it.abort());
-  const { operations } = closers.keep(
+  const pipeline = closers.keep(
     openPipeline(config, {
       stores,
       router,
@@ -137,6 +137,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
     }),
     (it) => it.close(),
   );
+  const { operations } = pipeline;
   const starter = createCallStarter({ clock: systemClock, tracing: traces, maxTimeoutMs: config.server.max_timeout_seconds * 1_000 });
   calls = { catalog, operations, starter };
 
@@ -173,6 +174,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   };
   closers.keep(server, () => stopServer());
 
+  let stopping = false;
   const localServers = await providers.discover(env, server.ports);
   closers.keep(await keepListingModels(config, catalog, shutdown.signal), (end) => end());
   return {
@@ -183,6 +185,8 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
     authEnabled: access.enabled,
     firstKey: people.firstKey,
     async stop(options) {
+      if (stopping) pipeline.hurry();
+      stopping = true;
       await stopServer(options);
       await closers.close(lastRowsMs);
     },

@@ -41,14 +41,13 @@ export class DrainPool {
     return true;
   }
 
-  /** Takes no more, waits for what runs, and after `graceMs` stops it; called again, at once. Resolves when nothing runs. */
+  /** Takes no more, waits for what runs, and after `graceMs` stops it. Resolves when nothing runs; called again it may be sooner. */
   async close(graceMs: number): Promise<void> {
-    const waitMs = this.#closed ? 0 : graceMs;
     this.#closed = true;
     const all = Promise.all(this.#running.keys());
     const timer = setTimeout(() => {
       for (const stop of this.#running.values()) stop.abort(new GatewayError("cancelled", "the gateway is shutting down"));
-    }, waitMs);
+    }, graceMs);
     await all;
     clearTimeout(timer);
   }
