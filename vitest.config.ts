@@ -16,6 +16,7 @@ const slow = [
   "test/codecs/cut-everywhere.test.ts",
   "test/limits/redis-state.test.ts",
   "test/providers/local-embeddings.test.ts",
+  "test/regular-expressions.test.ts",
   "test/rpc/grpc-clients.test.ts",
   "test/stores/{away,isolation,ledger-sums,migrations,request-log-plans,stores}.test.ts",
 ];

@@ -103,6 +103,15 @@ describe("architecture", () => {
     expect(cycles).toEqual([]);
   });
 
+  test("X2: nothing that answers a call can start a program or make code; only workers are started", () => {
+    const starters = files.filter((file) =>
+      /"(?:node:)?(?:child_process|cluster|vm)"|\beval\(|\bnew Function\(/.test(readFileSync(file, "utf8")),
+    );
+    expect(starters.map((file) => relative(source, file))).toEqual(["cluster/worker-process.ts"]);
+    const callers = imports.filter(({ to }) => to.endsWith("cluster/worker-process.ts")).map(({ from }) => relative(source, from));
+    expect([...new Set(callers)].filter((file) => !file.startsWith("cluster/") && !file.startsWith("cli/"))).toEqual([]);
+  });
+
   test("only the pump writes to a client's response", () => {
     const writers = files.filter((file) => layerOf(file) === "facade" && /response[^\n]*\.write\(/.test(readFileSync(file, "utf8")));
     expect(writers.map((file) => relative(source, file))).toEqual(["facade/pump.ts"]);

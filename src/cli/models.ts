@@ -43,7 +43,7 @@ async function listModels(url: string, key: string | undefined): Promise<ListedM
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new StartError("--url takes an http or https URL, such as http://127.0.0.1:8080", exitCodes.usage);
   }
-  const endpoint = new URL(`${url.replace(/\/+$/, "")}/dragoman.v1.InferenceService/ListModels`);
+  const endpoint = new URL(`${url.replace(/(?<!\/)\/+$/, "")}/dragoman.v1.InferenceService/ListModels`);
   const listed: ListedModel[] = [];
   let pageToken = "";
   for (let page = 0; page < maxPages; page++) {

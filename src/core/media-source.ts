@@ -9,7 +9,7 @@ import { invalidField } from "./error.ts";
  */
 export function decodeBase64(text: string, path: string): Uint8Array {
   const compact = /\s/.test(text) ? text.replace(/\s+/g, "") : text;
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(compact) || compact.replace(/=+$/, "").length % 4 === 1) {
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(compact) || compact.replace(/(?<!=)=+$/, "").length % 4 === 1) {
     throw invalidField(path, "is not valid base64");
   }
   return new Uint8Array(Buffer.from(compact, "base64"));

@@ -24,7 +24,7 @@ export function writeDollars(nano: bigint): string {
   const unit = 10n ** BigInt(decimals - shownDecimals);
   const shown = (nano + unit / 2n) / unit;
   const text = String(shown).padStart(shownDecimals + 1, "0");
-  const fraction = text.slice(-shownDecimals).replace(/0+$/, "");
+  const fraction = text.slice(-shownDecimals).replace(/(?<!0)0+$/, "");
   const whole = text.slice(0, -shownDecimals);
   return fraction === "" ? whole : `${whole}.${fraction}`;
 }
@@ -32,7 +32,7 @@ export function writeDollars(nano: bigint): string {
 /** The same without rounding: up to 9 digits, so that reading it again gives the same amount. */
 export function writeExactDollars(nano: bigint): string {
   const text = String(nano).padStart(decimals + 1, "0");
-  const fraction = text.slice(-decimals).replace(/0+$/, "");
+  const fraction = text.slice(-decimals).replace(/(?<!0)0+$/, "");
   const whole = text.slice(0, -decimals);
   return fraction === "" ? whole : `${whole}.${fraction}`;
 }

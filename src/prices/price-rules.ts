@@ -9,8 +9,8 @@ export type PriceRule = Pick<PriceRecord, "tenant" | "provider" | "modelPattern"
 };
 
 interface CompiledRule extends PriceRule {
-  /** Undefined where the pattern is a name. */
-  readonly pattern: RegExp | undefined;
+  /** What stands between the pattern's `*`, in order. Undefined where the pattern is a name. */
+  readonly pieces: readonly string[] | undefined;
   readonly price: Price;
 }
 
@@ -21,7 +21,7 @@ export class PriceRules {
   constructor(rules: readonly PriceRule[]) {
     for (const rule of rules) {
       const { tiers, version, source } = rule;
-      const compiled = { ...rule, pattern: patternOf(rule.modelPattern), price: { tiers, version, source } };
+      const compiled = { ...rule, pieces: piecesOf(rule.modelPattern), price: { tiers, version, source } };
       this.#rules.set(rule.provider, [...(this.#rules.get(rule.provider) ?? []), compiled]);
     }
     for (const list of this.#rules.values()) list.sort(byPrecedence);
@@ -36,7 +36,7 @@ export class PriceRules {
 function byPrecedence(left: CompiledRule, right: CompiledRule): number {
   return (
     Number(left.tenant === everyTenant) - Number(right.tenant === everyTenant) ||
-    Number(left.pattern !== undefined) - Number(right.pattern !== undefined) ||
+    Number(left.pieces !== undefined) - Number(right.pieces !== undefined) ||
     right.modelPattern.length - left.modelPattern.length ||
     right.effectiveFrom - left.effectiveFrom
   );
@@ -47,13 +47,24 @@ function holdsFor({ tenant, effectiveFrom, effectiveUntil }: PriceRule, whose: s
   return at >= effectiveFrom && (effectiveUntil === undefined || at < effectiveUntil);
 }
 
-function matches({ modelPattern, pattern }: CompiledRule, model: string): boolean {
-  return pattern === undefined ? modelPattern === model : pattern.test(model);
+function matches({ modelPattern, pieces }: CompiledRule, model: string): boolean {
+  return pieces === undefined ? modelPattern === model : matchesPieces(pieces, model);
 }
 
-/** `*` stands for any text. Lazy, and without nesting, so that no name can make it slow beyond its length. */
-function patternOf(text: string): RegExp | undefined {
-  if (!text.includes("*")) return undefined;
-  const pieces = text.split(/\*+/).map((piece) => piece.replaceAll(/[\\^$.|?+()[\]{}]/g, String.raw`\$&`));
-  return new RegExp(`^${pieces.join(".*?")}$`, "s");
+function piecesOf(text: string): readonly string[] | undefined {
+  return text.includes("*") ? text.split(/\*+/) : undefined;
+}
+
+/** Each piece at its first place after the one before: no expression, which names of models could make slow. */
+function matchesPieces(pieces: readonly string[], model: string): boolean {
+  const [first = "", ...rest] = pieces;
+  const last = rest.pop() ?? "";
+  if (!model.startsWith(first) || !model.endsWith(last)) return false;
+  let at = first.length;
+  for (const piece of rest) {
+    const found = model.indexOf(piece, at);
+    if (found === -1) return false;
+    at = found + piece.length;
+  }
+  return at <= model.length - last.length;
 }

@@ -25,7 +25,7 @@ export const azureOpenAi: ProviderKind = {
       throw new Error(`api_version: must be "v1", "preview" or a date such as 2024-10-21, not ${JSON.stringify(apiVersion)}`);
     }
     const baseUrl = new URL(setup.baseUrl);
-    baseUrl.pathname = baseUrl.pathname.replace(/\/+$/, "").replace(/\/openai(?:\/v1)?$/, "");
+    baseUrl.pathname = baseUrl.pathname.replace(/(?<!\/)\/+$/, "").replace(/\/openai(?:\/v1)?$/, "");
     return createFromSetup(setup, {
       baseUrl,
       codec: createOpenAiChatCodec({ sendUser: "user", ...quirks }),

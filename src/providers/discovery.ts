@@ -80,7 +80,7 @@ async function ask(server: LocalServer, options: DiscoveryOptions): Promise<Disc
   try {
     const reply = await client.send({
       method: "GET",
-      path: `${url.pathname.replace(/\/+$/, "")}/models`,
+      path: `${url.pathname.replace(/(?<!\/)\/+$/, "")}/models`,
       headers: { accept: "application/json", "accept-encoding": "identity" },
       signal: options.signal ?? new AbortController().signal,
       whole: true,

@@ -79,7 +79,7 @@ export class HttpUpstream {
     this.origin = options.client.origin;
     this.#options = options;
     this.#client = options.client;
-    this.#prefix = options.baseUrl.pathname.replace(/\/+$/, "");
+    this.#prefix = options.baseUrl.pathname.replace(/(?<!\/)\/+$/, "");
     const configured = readConfiguredHeaders(options.headers ?? {});
     const credentials = options.credential === undefined ? [] : [options.credential.secret];
     this.#redactor = new Redactor([...credentials, ...(options.secrets ?? []), ...headerSecrets(configured)]);

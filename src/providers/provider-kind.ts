@@ -133,7 +133,7 @@ export function createFromSetup(setup: ProviderSetup, options: VendorOptions): P
 /** The base URL with a path where the configured one has none: SDKs of these vendors add the version themselves. */
 export function withDefaultPath(baseUrl: URL, path: string): URL {
   const url = new URL(baseUrl);
-  if (url.pathname.replace(/\/+$/, "") === "") url.pathname = path;
+  if (url.pathname.replace(/(?<!\/)\/+$/, "") === "") url.pathname = path;
   return url;
 }
 

@@ -56,7 +56,7 @@ export function readOtelSettings(env: NodeJS.ProcessEnv, endpoint: string | unde
 }
 
 function withPath(endpoint: string): string {
-  return `${endpoint.replace(/\/+$/, "")}/${tracesPath}`;
+  return `${endpoint.replace(/(?<!\/)\/+$/, "")}/${tracesPath}`;
 }
 
 function readResource(attributes: string | undefined, serviceName: string | undefined): Record<string, string> {

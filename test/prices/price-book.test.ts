@@ -84,6 +84,12 @@ describe("precedence", () => {
     const find = bookOf([record({ modelPattern: "a.b*(c)" })]);
     expect([find("a.bXX(c)")?.origin, find("aXb(c)")?.origin, find("a.b(c)x")?.origin]).toEqual(["store", undefined, undefined]);
   });
+
+  test("many * in a pattern neither overlap nor make long names slow", () => {
+    const find = bookOf([record({ modelPattern: "a*a" }), record({ id: "p9", modelPattern: `${"*a".repeat(40)}*b` })]);
+    expect([find("a")?.origin, find("aa")?.origin, find("a".repeat(256) + "b")?.origin]).toEqual([undefined, "store", "store"]);
+    expect(find("c" + "a".repeat(255))?.origin).toBeUndefined();
+  });
 });
 
 describe("the data of the package", () => {

@@ -125,6 +125,12 @@ function writeStatus({ code, message, details }: GrpcStatus): Record<string, str
   return {
     "grpc-status": String(code),
     ...(message === "" ? {} : { "grpc-message": encodeURIComponent(message.toWellFormed()).replaceAll("%20", " ") }),
-    ...(details === undefined ? {} : { "grpc-status-details-bin": Buffer.from(details).toString("base64").replace(/=+$/, "") }),
+    ...(details === undefined
+      ? {}
+      : {
+          "grpc-status-details-bin": Buffer.from(details)
+            .toString("base64")
+            .replace(/(?<!=)=+$/, ""),
+        }),
   };
 }
