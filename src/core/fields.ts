@@ -16,11 +16,19 @@ export interface Located {
   readonly path: string;
 }
 
+/** Up to this many names a list is looked through faster than a set is made. */
+const maxListed = 24;
+
 export class Fields {
   /** Empty for the whole body, else for example `messages[0].content[1]`. */
   readonly path: string;
   readonly #object: JsonObject;
-  readonly #read = new Map<string, Fields | undefined>();
+  /** Names that were read; some may stand here twice. */
+  readonly #read: string[] = [];
+  /** The same, once they are many. */
+  #readIndex: Set<string> | undefined;
+  /** Of those, objects that were read member by member. */
+  #nested: Map<string, Fields> | undefined;
 
   /** Throws invalid_request where the value is no object. */
   constructor(value: JsonValue | undefined, path = "") {
@@ -41,7 +49,7 @@ export class Fields {
   /** The value as it is; undefined where absent or null. Null stays unread, so that it survives in extras. */
   value(name: string): JsonValue | undefined {
     if (!this.has(name)) return undefined;
-    this.#read.set(name, undefined);
+    this.#markRead(name);
     return this.#object[name];
   }
 
@@ -123,7 +131,8 @@ export class Fields {
     const value = this.value(name);
     if (value === undefined) return undefined;
     const nested = new Fields(value, this.pathOf(name));
-    this.#read.set(name, nested);
+    this.#nested ??= new Map();
+    this.#nested.set(name, nested);
     return nested;
   }
 
@@ -161,14 +170,14 @@ export class Fields {
 
   /** Names of the members nobody read, nested ones left out. */
   unread(): string[] {
-    return Object.keys(this.#object).filter((name) => !this.#read.has(name));
+    return Object.keys(this.#object).filter((name) => !this.#isRead(name));
   }
 
   /** JSON text of one object with all that nobody read, nested objects included; undefined where nothing is left. */
   rest(): string | undefined {
     let text = "";
     for (const name of Object.keys(this.#object)) {
-      const member = this.#read.has(name) ? this.#read.get(name)?.rest() : jsonText(this.#object[name] as JsonValue);
+      const member = this.#isRead(name) ? this.#nested?.get(name)?.rest() : jsonText(this.#object[name] as JsonValue);
       if (member !== undefined) text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${member}`;
     }
     return text === "" ? undefined : `{${text}}`;
@@ -183,6 +192,17 @@ export class Fields {
   /** Throws invalid_request at a member's path. */
   fail(name: string, description: string): never {
     throw invalidField(this.pathOf(name), description);
+  }
+
+  #markRead(name: string): void {
+    // What was read member by member and then as a whole is read as a whole.
+    this.#nested?.delete(name);
+    if (this.#readIndex !== undefined) this.#readIndex.add(name);
+    else if (this.#read.push(name) > maxListed) this.#readIndex = new Set(this.#read);
+  }
+
+  #isRead(name: string): boolean {
+    return this.#readIndex?.has(name) ?? this.#read.includes(name);
   }
 
   #typed<Value extends JsonValue>(name: string, wanted: string, is: (value: JsonValue) => value is Value): Value | undefined {
