@@ -2,22 +2,27 @@
  * The events of one generation (dragoman.v1.GenerateResponse) and how upstream readers build them. Order and meaning:
  * the comment of GenerateResponse in proto/dragoman/v1/generate.proto.
  *
- * Deltas are literals with `$typeName`, which cost a tenth of `create()`; events that come once a block use `create`.
+ * Events are literals with `$typeName`, which cost a tenth of `create()` and less; what holds messages of vendors' own uses `create`.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Annotation,
   type BlockDelta,
+  type BlockEnded,
   BlockEndedSchema,
   type BlockKind,
+  type BlockStarted,
   BlockStartedSchema,
-  FinishedSchema,
+  type FinishedSchema,
+  FinishReason,
   type GenerateResponse,
   OpaqueEventSchema,
+  type Started,
   StartedSchema,
   type TokenLogprob,
 } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Settled, Usage } from "../../gen/dragoman/v1/usage_pb.ts";
+import { newStarted } from "./new-message.ts";
 
 export type GenerateEvent = GenerateResponse;
 export type Extras = Record<string, string>;
@@ -39,7 +44,7 @@ function event(value: GenerateResponse["event"], extrasJson: Extras = {}): Gener
 }
 
 export function startedEvent(started: Init<typeof StartedSchema>, extras?: Extras): GenerateEvent {
-  return event({ case: "started", value: create(StartedSchema, started as MessageInitShape<typeof StartedSchema>) }, extras);
+  return event({ case: "started", value: makeStarted(started) }, extras);
 }
 
 export function usageEvent(usage: Usage, extras?: Extras): GenerateEvent {
@@ -47,7 +52,42 @@ export function usageEvent(usage: Usage, extras?: Extras): GenerateEvent {
 }
 
 export function finishedEvent(finished: Init<typeof FinishedSchema>, extras?: Extras): GenerateEvent {
-  return event({ case: "finished", value: create(FinishedSchema, finished as MessageInitShape<typeof FinishedSchema>) }, extras);
+  const { candidate = 0, reason = FinishReason.UNSPECIFIED, rawReason = "", stopSequence = "", message = "", category = "" } = finished;
+  const { promptBlocked = false, meanLogprob } = finished;
+  const value = { candidate, reason, rawReason, stopSequence, message, category, promptBlocked };
+  const all = meanLogprob === undefined ? value : { ...value, meanLogprob };
+  return event({ case: "finished", value: { $typeName: "dragoman.v1.Finished", ...all } }, extras);
+}
+
+function makeStarted(init: Init<typeof StartedSchema>): Started {
+  const { createdAt, policy, translation = [] } = init;
+  const isPlain = policy === undefined && translation.length === 0 && (createdAt === undefined || "$typeName" in createdAt);
+  if (!isPlain) return create(StartedSchema, init as MessageInitShape<typeof StartedSchema>);
+  const started: Record<string, unknown> & Started = newStarted();
+  for (const name of Object.keys(init)) {
+    const value = init[name as keyof typeof init];
+    if (value !== undefined) started[name] = value;
+  }
+  return started;
+}
+
+function makeBlockStarted(
+  candidate: number,
+  index: number,
+  kind: BlockKind,
+  init: Omit<Init<typeof BlockStartedSchema>, "candidate" | "index" | "kind">,
+): BlockStarted {
+  const { id = "", mimeType = "", toolCall, opaque } = init;
+  if (toolCall === undefined && opaque === undefined)
+    return { $typeName: "dragoman.v1.BlockStarted", candidate, index, kind, id, mimeType };
+  return create(BlockStartedSchema, { ...init, candidate, index, kind } as MessageInitShape<typeof BlockStartedSchema>);
+}
+
+function makeBlockEnded(candidate: number, index: number, init: Omit<Init<typeof BlockEndedSchema>, "candidate" | "index">): BlockEnded {
+  const { incomplete = false, redacted = false, signature, opaque, media } = init;
+  if (signature === undefined && opaque === undefined && media === undefined)
+    return { $typeName: "dragoman.v1.BlockEnded", candidate, index, incomplete, redacted };
+  return create(BlockEndedSchema, { ...init, candidate, index } as MessageInitShape<typeof BlockEndedSchema>);
 }
 
 export function settledEvent(settled: Settled): GenerateEvent {
@@ -105,8 +145,7 @@ export class EventBuilder {
     const index = this.#next[candidate] ?? 0;
     this.#next[candidate] = index + 1;
     this.#open.push({ candidate, index, kind });
-    const value = create(BlockStartedSchema, { ...init, candidate, index, kind } as MessageInitShape<typeof BlockStartedSchema>);
-    this.#events.push(event({ case: "blockStarted", value }, extras));
+    this.#events.push(event({ case: "blockStarted", value: makeBlockStarted(candidate, index, kind, init) }, extras));
     return index;
   }
 
@@ -126,8 +165,7 @@ export class EventBuilder {
     const at = this.#open.findIndex((block) => block.candidate === candidate && block.index === index);
     if (at === -1) return;
     this.#open.splice(at, 1);
-    const value = create(BlockEndedSchema, { ...init, candidate, index } as MessageInitShape<typeof BlockEndedSchema>);
-    this.#events.push(event({ case: "blockEnded", value }, extras));
+    this.#events.push(event({ case: "blockEnded", value: makeBlockEnded(candidate, index, init) }, extras));
   }
 
   /** Whether a block of this candidate (of any, where none is named) is open. */

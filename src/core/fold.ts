@@ -9,18 +9,15 @@ import {
   BlockKind,
   type BlockStarted,
   type Candidate,
-  CandidateSchema,
   type CompleteResponse,
-  CompleteResponseSchema,
   MediaSchema,
-  MessageSchema,
   type Part,
-  PartSchema,
   ReasoningPartSchema,
   Role,
   ToolCallSchema,
 } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { Extras, GenerateEvent } from "./event.ts";
+import { newMessage, newPart } from "./new-message.ts";
 
 /** Text and bytes of a growing block are kept in pieces and joined once, at its end. */
 interface OpenBlock {
@@ -35,7 +32,7 @@ interface OpenBlock {
 }
 
 export class Fold {
-  readonly #response: CompleteResponse = create(CompleteResponseSchema);
+  readonly #response: CompleteResponse = { $typeName: "dragoman.v1.CompleteResponse", candidates: [], opaque: [], extrasJson: {} };
   readonly #candidates = new Map<number, { candidate: Candidate; blocks: Map<number, OpenBlock> }>();
 
   add(event: GenerateEvent): void {
@@ -96,8 +93,8 @@ export class Fold {
   #candidate(index: number): { candidate: Candidate; blocks: Map<number, OpenBlock> } {
     let entry = this.#candidates.get(index);
     if (entry === undefined) {
-      const message = create(MessageSchema, { role: Role.ASSISTANT });
-      entry = { candidate: create(CandidateSchema, { index, message }), blocks: new Map() };
+      const message = newMessage(Role.ASSISTANT);
+      entry = { candidate: { $typeName: "dragoman.v1.Candidate", index, message, extrasJson: {} }, blocks: new Map() };
       this.#candidates.set(index, entry);
     }
     return entry;
@@ -105,7 +102,9 @@ export class Fold {
 
   #start(started: BlockStarted, extras: Extras): void {
     const { candidate, blocks } = this.#candidate(started.candidate);
-    const part = create(PartSchema, { id: started.id, extrasJson: { ...extras } });
+    const part = newPart({ case: undefined });
+    part.id = started.id;
+    this.#keepExtras(part.extrasJson, extras);
     // Parts stand in the order of block_started, whatever ends first.
     candidate.message?.parts.push(part);
     blocks.set(started.index, { kind: started.kind, part, started, text: [], args: [], summaries: [], data: [], transcript: [] });

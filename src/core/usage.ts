@@ -2,10 +2,10 @@
  * Token counts. A provider's numbers are not trusted to be sane: counts are whole numbers from 0 to 10^9, an explicit 0
  * is a measurement, and what is absent stays absent (reliability.md 3.8, fault UP19).
  */
-import { clone, create } from "@bufbuild/protobuf";
 import type { GenerateRequest, Part, Tool } from "../../gen/dragoman/v1/generate_pb.ts";
-import { type Usage, UsageBasis, UsageSchema } from "../../gen/dragoman/v1/usage_pb.ts";
+import { type Usage, UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { GenerateEvent } from "./event.ts";
+import { newUsage } from "./new-message.ts";
 
 const maxTokenCount = 1_000_000_000;
 
@@ -39,10 +39,20 @@ const summed = [
   "toolUseInputTokens",
 ] as const satisfies readonly (keyof Usage)[];
 
+/** Of its own down to the last field that may change; cache writes never do. */
+function copyUsage(usage: Usage): Usage {
+  return {
+    ...usage,
+    cacheWrites: [...usage.cacheWrites],
+    extrasJson: { ...usage.extrasJson },
+    serverToolCalls: { ...usage.serverToolCalls },
+  };
+}
+
 /** All attempts of a call together. The weakest basis holds: ESTIMATED before COUNTED before PROVIDER. */
 export function addUsages(usages: readonly Usage[]): Usage {
   if (usages.length === 1) return usages[0] as Usage;
-  const total = create(UsageSchema);
+  const total = newUsage(UsageBasis.UNSPECIFIED);
   for (const usage of usages) {
     for (const key of summed) {
       const sum = sumCounts(total[key], usage[key]);
@@ -64,6 +74,8 @@ const otherCharactersPerToken = 1.5;
 /** What a message costs beside its text, and an image whose size is not known. */
 const tokensPerMessage = 4;
 const tokensPerImage = 768;
+/** From this length on asking the engine for the bytes of a text costs less than looking at each character. */
+const longText = 32;
 
 /** Counts text as it comes, in O(length) without keeping it. */
 export class TokenEstimate {
@@ -72,6 +84,11 @@ export class TokenEstimate {
   #fixed = 0;
 
   text(text: string): void {
+    // The usual long text is ASCII, which the engine sees at a glance.
+    if (text.length >= longText && Buffer.byteLength(text) === text.length) {
+      this.#latin += text.length;
+      return;
+    }
     let other = 0;
     for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x24f) other++;
     this.#other += other;
@@ -181,7 +198,7 @@ export class OutputMeter {
   /** What the attempt is billed for: the provider's counts, completed by estimates where it did not say. */
   settle(request: GenerateRequest, complete: boolean): Usage {
     const said = this.usage;
-    const usage = said === undefined ? create(UsageSchema) : clone(UsageSchema, said);
+    const usage = said === undefined ? newUsage(UsageBasis.UNSPECIFIED) : copyUsage(said);
     // Counts that a provider gives while it generates are those of that moment: what came after is not in them.
     const final = complete || (this.#finished > 0 && this.#final);
     const outputKnown = said?.outputTokens !== undefined && (final || said.outputTokens >= this.#estimate.count);

@@ -3,8 +3,7 @@
  * only where a repeat can help (reliability.md 2.9). An attempt is reserved, dispatched, and then settled or released:
  * its intent is with the ledger before the first byte leaves, its settlement comes once, when it is over (3.2).
  */
-import { create } from "@bufbuild/protobuf";
-import { type Attempt, AttemptSchema, AttemptStatus, type Usage } from "../../gen/dragoman/v1/usage_pb.ts";
+import { type Attempt, AttemptStatus, type Usage } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type AttemptCall, type Call, stopReason, throwIfStopped } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, type Reason } from "../core/error.ts";
@@ -13,6 +12,7 @@ import type { Ledger } from "../core/ledger.ts";
 import type { LedgerSettlement } from "../core/ledger-row.ts";
 import type { LimitLevel, ProviderPlace, ProviderQuotas } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
+import { newAttempt } from "../core/new-message.ts";
 import { costOf, type Price, type PriceBook, pricingVersionOf } from "../core/pricing.ts";
 import type { Provider } from "../core/provider.ts";
 import { rateLimitHeaders } from "../core/rate-limit-headers.ts";
@@ -105,14 +105,13 @@ export class RunningAttempt {
     });
     this.target = target;
     this.provider = provider;
-    const attempt = create(AttemptSchema, {
-      number: call.attempts.length + 1,
-      provider: target.provider,
-      target: target.id,
-      upstreamModel: target.model,
-      startedAfterMs: Math.max(0, Math.round(this.#startedAt - call.startedAt)),
-      usageId: ulid(),
-    });
+    const attempt = newAttempt();
+    attempt.number = call.attempts.length + 1;
+    attempt.provider = target.provider;
+    attempt.target = target.id;
+    attempt.upstreamModel = target.model;
+    attempt.startedAfterMs = Math.max(0, Math.round(this.#startedAt - call.startedAt));
+    attempt.usageId = ulid();
     call.attempts.push(attempt);
     call.translation.length = 0;
     this.span = call.span?.startAttempt(attempt, target);

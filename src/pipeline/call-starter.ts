@@ -1,5 +1,5 @@
 /** Begins a call: its ids, its deadline, its stop signal, and the facts that headers state (surfaces.md 2.3). */
-import { clone, create } from "@bufbuild/protobuf";
+import { clone } from "@bufbuild/protobuf";
 import {
   type Attribution,
   AttributionSchema,
@@ -15,6 +15,7 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import { ulid } from "../core/id.ts";
 import type { CallStarter, IncomingCall } from "../core/incoming.ts";
+import { newAttribution, newCallOptions } from "../core/new-message.ts";
 import type { TraceContext, Tracing } from "../core/tracing.ts";
 
 export interface CallStarterOptions {
@@ -179,7 +180,7 @@ function toReason(reason: unknown): GatewayError {
 }
 
 function readAttribution(incoming: IncomingCall): Attribution {
-  const merged = incoming.attribution === undefined ? create(AttributionSchema) : clone(AttributionSchema, incoming.attribution);
+  const merged = incoming.attribution === undefined ? newAttribution() : clone(AttributionSchema, incoming.attribution);
   for (const { name, header, field } of attributionFields) {
     const value = readValue(incoming, header, maxValueLength);
     if (value === undefined) continue;
@@ -196,7 +197,7 @@ function readAttribution(incoming: IncomingCall): Attribution {
 }
 
 function readOptions(incoming: IncomingCall): CallOptions {
-  const merged = incoming.options === undefined ? create(CallOptionsSchema) : clone(CallOptionsSchema, incoming.options);
+  const merged = incoming.options === undefined ? newCallOptions() : clone(CallOptionsSchema, incoming.options);
   for (const { name, header, field } of optionFields) {
     const value = readValue(incoming, header, maxValueLength);
     if (value === undefined) continue;

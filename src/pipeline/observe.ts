@@ -1,14 +1,14 @@
 /** The outermost stage: sequences, the settled facts of success and failure, the call's end for ledger and log. */
-import { create } from "@bufbuild/protobuf";
 import type { EmbedResponse } from "../../gen/dragoman/v1/embed_pb.ts";
 import type { GenerateRequest } from "../../gen/dragoman/v1/generate_pb.ts";
 import type { CountTokensResponse } from "../../gen/dragoman/v1/inference_service_pb.ts";
-import { type Attempt, type Settled, SettledSchema, TimingsSchema, type TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
+import type { Attempt, Settled, TranslationNote } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type Call, type CallTimings, stopReason } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/error.ts";
 import { type EventBatch, settledEvent } from "../core/event.ts";
 import type { Ledger } from "../core/ledger.ts";
+import { newSettled } from "../core/new-message.ts";
 import type { CallRecorder, LoggableRequest, RequestLog } from "../core/request-log.ts";
 import { addUsages } from "../core/usage.ts";
 import { type AttemptEndings, isOpen } from "./attempt-endings.ts";
@@ -135,17 +135,16 @@ function settle(call: Call, charged: readonly Attempt[], translation: readonly T
     call.attempts.reduce((sum, attempt) => sum + attempt.durationMs, 0),
   );
   const last = call.attempts.at(-1);
-  const settled = create(SettledSchema, {
-    attempts: [...call.attempts],
-    translation: [...translation],
-    timings: create(TimingsSchema, { total, provider, gatewayOverhead: total - provider, ...call.timings }),
-  });
+  const settled = newSettled();
+  settled.attempts = [...call.attempts];
+  settled.translation = [...translation];
+  settled.timings = { $typeName: "dragoman.v1.Timings", total, provider, gatewayOverhead: total - provider, ...call.timings };
   const usages = charged.flatMap(({ usage }) => (usage === undefined ? [] : [usage]));
   if (usages.length > 0) settled.usage = addUsages(usages);
   const cost = costOfAll(charged);
   if (cost !== undefined) settled.costNanoUsd = cost;
   settled.pricingVersion = last?.pricingVersion ?? "";
-  if (last?.firstContentMs !== undefined && settled.timings !== undefined) {
+  if (last?.firstContentMs !== undefined) {
     settled.timings.firstContent = last.startedAfterMs + last.firstContentMs;
   }
   return settled;

@@ -13,8 +13,13 @@ import {
 import { tokenCount } from "../../core/usage.ts";
 import { format } from "./wire.ts";
 
+/** From this length on asking the engine for the bytes of a text costs less than looking at each unit. */
+const longText = 32;
+
 /** Length in Unicode code points, which is what offsets count. */
 export function codePoints(text: string): number {
+  // Bytes of UTF-8 are as many as UTF-16 units only where each is a character of its own.
+  if (text.length >= longText && Buffer.byteLength(text) === text.length) return text.length;
   let count = text.length;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);

@@ -1,16 +1,17 @@
 /** Content of a message: a string, null, or parts. Nothing is merged, sorted or left out (contract.md 1, rule 1). */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type CacheMarker, CacheMarkerSchema } from "../../../gen/dragoman/v1/call_pb.ts";
-import { type Part, PartSchema } from "../../../gen/dragoman/v1/generate_pb.ts";
+import type { Part } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { invalidField } from "../../core/error.ts";
 import { describe, Fields, type Located } from "../../core/fields.ts";
 import { jsonText } from "../../core/json.ts";
+import { newPart } from "../../core/new-message.ts";
 import { readAudio, readFile, readImage } from "./read-media.ts";
 import { cacheTtls, format } from "./wire.ts";
 
 /** A part of the given content, with what nobody read of `fields` as its extras. */
-export function makePart(part: MessageInitShape<typeof PartSchema>["part"] & object, fields?: Fields): Part {
-  const made = create(PartSchema, { part });
+export function makePart(part: Part["part"], fields?: Fields): Part {
+  const made = newPart(part);
   if (fields !== undefined) {
     const cache = readCacheMarker(fields);
     if (cache !== undefined) made.cache = cache;

@@ -1,13 +1,15 @@
 /** One message of any role. */
 import { create } from "@bufbuild/protobuf";
-import { MediaSchema, type Message, MessageSchema, type Part, type Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
+import { MediaSchema, type Message, type Part, type Role, ToolKind } from "../../../gen/dragoman/v1/generate_pb.ts";
 import { Fields, type Located } from "../../core/fields.ts";
 import { isJsonObject, jsonText } from "../../core/json.ts";
+import { newMessage } from "../../core/new-message.ts";
 import { readAnnotation } from "./annotations.ts";
 import { makePart, readCacheMarker, readContent } from "./read-content.ts";
 import { format, roles } from "./wire.ts";
 
 const maxNameLength = 256;
+const roleNames = Object.keys(roles);
 
 /** Ids of old-style function calls, which have none: each answer belongs to the latest call of that name. */
 export type FunctionCallIds = Map<string, string>;
@@ -15,9 +17,9 @@ export type FunctionCallIds = Map<string, string>;
 /** `index`: place of the message in the request. Throws invalid_request with the client's own path. */
 export function readMessage({ value, path }: Located, index: number, functionCalls: FunctionCallIds): Message {
   const fields = new Fields(value, path);
-  const roleName = fields.word("role", Object.keys(roles)) ?? fields.fail("role", "is required");
+  const roleName = fields.word("role", roleNames) ?? fields.fail("role", "is required");
   const role = roles[roleName] as Role;
-  const message = create(MessageSchema, { role });
+  const message = newMessage(role);
   if (roleName === "assistant") message.parts = readAssistant(fields, index, functionCalls);
   else if (roleName === "tool") message.parts = [readToolResult(fields, fields.requiredString("tool_call_id"), "")];
   else if (roleName === "function") {

@@ -3,19 +3,18 @@ import { create } from "@bufbuild/protobuf";
 import { AttributionSchema, CacheOptionsSchema, ServerStateSchema, ServiceTier } from "../../../gen/dragoman/v1/call_pb.ts";
 import {
   type GenerateRequest,
-  GenerateRequestSchema,
   Modality,
   type OutputFormat,
   OutputFormatSchema,
   OutputKind,
   ReasoningSchema,
   type Sampling,
-  SamplingSchema,
 } from "../../../gen/dragoman/v1/generate_pb.ts";
 import type { DialectRequest } from "../../core/dialect.ts";
 import { invalidField } from "../../core/error.ts";
 import { describe, Fields } from "../../core/fields.ts";
 import { isJsonObject, type JsonValue } from "../../core/json.ts";
+import { newGenerateRequest } from "../../core/new-message.ts";
 import { efforts, serviceTiers, verbosities } from "../../core/openai-words.ts";
 import { readCacheMarker } from "./read-content.ts";
 import { type FunctionCallIds, readMessage } from "./read-message.ts";
@@ -29,7 +28,7 @@ const cacheTtls = { "30m": 1800 } as const;
 /** Throws invalid_request with the path of the wrong field in the client's own words. */
 export function readRequest(body: JsonValue): DialectRequest {
   const fields = new Fields(body);
-  const generate = create(GenerateRequestSchema, { model: readModel(fields) });
+  const generate = newGenerateRequest(readModel(fields));
   generate.messages = readMessages(fields);
   generate.tools = readTools(fields);
   const toolChoice = readToolChoice(fields);
@@ -64,25 +63,35 @@ function readMessages(fields: Fields): GenerateRequest["messages"] {
 function readSampling(fields: Fields): Sampling | undefined {
   // Both names of the output limit are read, so that neither is unknown; the newer one wins.
   const oldLimit = fields.integer("max_tokens");
-  const values = {
-    maxOutputTokens: fields.integer("max_completion_tokens") ?? oldLimit,
-    temperature: fields.number("temperature", { min: 0 }),
-    topP: fields.number("top_p", { min: 0, max: 1 }),
-    topK: readTopK(fields),
-    stop: readStop(fields),
-    seed: fields.integer64("seed"),
-    candidateCount: fields.integer("n", { min: 1, max: 128 }),
-    frequencyPenalty: fields.number("frequency_penalty"),
-    presencePenalty: fields.number("presence_penalty"),
-    logprobs: fields.boolean("logprobs"),
-    topLogprobs: fields.integer("top_logprobs", { min: 0, max: 20 }),
-    logitBias: readLogitBias(fields),
-    minP: fields.number("min_p", { min: 0, max: 1 }),
-    repetitionPenalty: fields.number("repetition_penalty", { min: Number.MIN_VALUE }),
-  };
-  const given = Object.entries(values).filter(([, value]) => value !== undefined);
-  return given.length === 0 ? undefined : create(SamplingSchema, Object.fromEntries(given));
+  let given: Sampling | undefined;
+  put("maxOutputTokens", fields.integer("max_completion_tokens") ?? oldLimit);
+  put("temperature", fields.number("temperature", atLeastZero));
+  put("topP", fields.number("top_p", share));
+  put("topK", readTopK(fields));
+  put("stop", readStop(fields));
+  put("seed", fields.integer64("seed"));
+  put("candidateCount", fields.integer("n", candidates));
+  put("frequencyPenalty", fields.number("frequency_penalty"));
+  put("presencePenalty", fields.number("presence_penalty"));
+  put("logprobs", fields.boolean("logprobs"));
+  put("topLogprobs", fields.integer("top_logprobs", alternatives));
+  put("logitBias", readLogitBias(fields));
+  put("minP", fields.number("min_p", share));
+  put("repetitionPenalty", fields.number("repetition_penalty", aboveZero));
+  return given;
+
+  function put<Name extends keyof Sampling>(name: Name, value: Sampling[Name] | undefined): void {
+    if (value === undefined) return;
+    given ??= { $typeName: "dragoman.v1.Sampling", stop: [], logitBias: {} };
+    given[name] = value;
+  }
 }
+
+const atLeastZero = { min: 0 };
+const aboveZero = { min: Number.MIN_VALUE };
+const share = { min: 0, max: 1 };
+const candidates = { min: 1, max: 128 };
+const alternatives = { min: 0, max: 20 };
 
 /** Servers that take top_k write "off" as -1; that stays theirs. */
 function readTopK(fields: Fields): number | undefined {
@@ -112,7 +121,11 @@ function readLogitBias(fields: Fields): Record<number, number> | undefined {
   return read;
 }
 
+const outputFields = ["response_format", "verbosity", "modalities", "audio"] as const;
+
 function readOutputFormat(fields: Fields): OutputFormat | undefined {
+  // Most requests ask for no form at all, and must not pay for one.
+  if (!outputFields.some((name) => fields.has(name))) return undefined;
   const output = create(OutputFormatSchema);
   let isGiven = readResponseFormat(fields, output);
   const verbosity = fields.knownWord("verbosity", verbosities);

@@ -1,6 +1,5 @@
 /** Token counts of Chat Completions, read and written (contract.md 6). */
-import { create } from "@bufbuild/protobuf";
-import { type Usage, UsageBasis, UsageSchema } from "../../../gen/dragoman/v1/usage_pb.ts";
+import { type Usage, UsageBasis } from "../../../gen/dragoman/v1/usage_pb.ts";
 import {
   isJsonObject,
   type JsonObject,
@@ -10,6 +9,7 @@ import {
   type WritableObject,
   writeJson,
 } from "../../core/json.ts";
+import { newUsage } from "../../core/new-message.ts";
 import { serviceTiers } from "../../core/openai-words.ts";
 import { sumCounts, tokenCount } from "../../core/usage.ts";
 import { format } from "./wire.ts";
@@ -41,7 +41,7 @@ export interface UsageFacts {
 
 /** The usage object of a reply. Counts that make no sense are absent; members that are not modelled go into its extras. */
 export function readUsage(usage: JsonObject, { reasoningOutside = false, serviceTier }: UsageFacts = {}): Usage {
-  const read = create(UsageSchema, { basis: UsageBasis.PROVIDER });
+  const read = newUsage(UsageBasis.PROVIDER);
   const unknown: WritableObject = {};
   let completion: number | undefined;
   let total: number | undefined;
