@@ -171,10 +171,15 @@ class Reader {
   #nodes = 0;
   /** Values so far that plain data cannot hold; a container that saw one keeps its source. */
   #hazards = 0;
+  /** Whether any string may hold an escape or a control character: asked once of the whole text, and mostly answered no. */
+  readonly #mayEscape: boolean;
+  readonly #mayControl: boolean;
 
   constructor(text: string, limits: JsonLimits) {
     this.#text = text;
     this.#limits = limits;
+    this.#mayEscape = text.includes("\\");
+    this.#mayControl = control.test(text);
   }
 
   document(): JsonValue {
@@ -223,14 +228,17 @@ class Reader {
       if (code !== quote) this.#fail("a key in double quotes is expected");
       const keyAt = this.#at;
       const key = this.#string();
-      if (Object.hasOwn(value, key)) {
+      // What every object has from elsewhere is rare as a key; all else that is there was read before.
+      if (value[key] !== undefined && Object.hasOwn(value, key)) {
         this.#at = keyAt;
         this.#fail(`the key ${JSON.stringify(key.slice(0, 64))} occurs twice`);
       }
       if (startsWithDigit(key) && integerKey.test(key)) this.#hazards++;
       if (this.#peek() !== colon) this.#fail("a colon is expected after a key");
       this.#at++;
-      define(value, key, this.#value(this.#peek()));
+      const member = this.#value(this.#peek());
+      if (key === "__proto__") define(value, key, member);
+      else value[key] = member;
       code = this.#peek();
       this.#at++;
       if (code === closeBrace) return value;
@@ -259,12 +267,12 @@ class Reader {
     const start = this.#at + 1;
     let end = text.indexOf('"', start);
     // A quote behind an odd number of backslashes belongs to the string.
-    while (end !== -1 && this.#escaped(end)) end = text.indexOf('"', end + 1);
+    if (this.#mayEscape) while (end !== -1 && this.#escaped(end)) end = text.indexOf('"', end + 1);
     if (end === -1) this.#fail("a string does not end");
     this.#at = end + 1;
     const plain = text.slice(start, end);
-    if (!plain.includes("\\")) {
-      if (control.test(plain)) this.#failAt(start, "a control character stands unescaped in a string");
+    if (!this.#mayEscape || !plain.includes("\\")) {
+      if (this.#mayControl && control.test(plain)) this.#failAt(start, "a control character stands unescaped in a string");
       return plain;
     }
     try {
@@ -281,6 +289,28 @@ class Reader {
   }
 
   #number(): number | bigint {
+    return this.#smallInteger() ?? this.#anyNumber();
+  }
+
+  /** By far the most frequent: up to nine digits and nothing else. Undefined where it is not that. */
+  #smallInteger(): number | undefined {
+    const text = this.#text;
+    const start = this.#at;
+    let at = start;
+    let value = 0;
+    let code = text.charCodeAt(at);
+    while (code >= 0x30 && code <= 0x39 && at - start < 10) {
+      value = value * 10 + (code - 0x30);
+      code = text.charCodeAt(++at);
+    }
+    const length = at - start;
+    if (length === 0 || length > 9 || (length > 1 && text.charCodeAt(start) === 0x30)) return undefined;
+    if (code === 0x2e || code === 0x65 || code === 0x45) return undefined;
+    this.#at = at;
+    return value;
+  }
+
+  #anyNumber(): number | bigint {
     numberShape.lastIndex = this.#at;
     const shape = numberShape.exec(this.#text)?.[0];
     if (shape === undefined) return this.#fail(this.#at >= this.#text.length ? "the JSON text ends too early" : "a JSON value is expected");
