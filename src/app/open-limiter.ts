@@ -13,9 +13,19 @@ function paceOf({ limits: { caller_pace: pace }, server }: Config): LimitsOption
   return { perSecond: pace.requests_per_second, burst: pace.burst, addressOf: (peer) => clientAddress(peer, proxies) };
 }
 
+/** Where the state that replicas share is; no address: there is none. */
+export function redisPlace({ redis }: Config): LimitsOptions["redis"] {
+  return {
+    url: redis.url,
+    cluster: redis.cluster ?? (redis.sentinel === undefined && redis.url?.reveal().includes(",") === true),
+    sentinel: redis.sentinel ?? "",
+    commandTimeoutMs: redis.command_timeout_ms,
+  };
+}
+
 /** Limits and budgets as configured and stored; without a link their counters are this process's own, or those of Redis. */
 export function openLimiter(config: Config, stores: Stores, link: WorkerLink | undefined, log: Logger): Promise<OpenedLimits> {
-  const { limits, redis, server } = config;
+  const { limits, server } = config;
   return openLimits({
     configured: limits.rules,
     store: stores.limitRules,
@@ -30,12 +40,7 @@ export function openLimiter(config: Config, stores: Stores, link: WorkerLink | u
       ]),
     ),
     pace: paceOf(config),
-    redis: {
-      url: redis.url,
-      cluster: redis.cluster ?? (redis.sentinel === undefined && redis.url?.reveal().includes(",") === true),
-      sentinel: redis.sentinel ?? "",
-      commandTimeoutMs: redis.command_timeout_ms,
-    },
+    redis: redisPlace(config),
     link,
     maxCounters: limits.max_counters,
     pollMs: limits.refresh_seconds * 1_000,

@@ -6,6 +6,7 @@ import { exitCodes, StartError } from "../core/start-error.ts";
 import { version } from "../version.ts";
 import { type Command, describeCommand, readArguments, UsageError } from "./command.ts";
 import { configCommands } from "./config.ts";
+import { doctor } from "./doctor.ts";
 import { keyCommands } from "./keys.ts";
 import { ledgerCommands } from "./ledger.ts";
 import { limitCommands } from "./limits.ts";
@@ -28,6 +29,7 @@ const commands: readonly Command[] = [
   models,
   migrate,
   ...ledgerCommands,
+  doctor,
 ];
 
 /** Gives the exit code. Never throws. */
