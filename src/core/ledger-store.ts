@@ -94,6 +94,8 @@ export interface LedgerStore {
   openRows(epoch: string | undefined, page: PageRequest): Promise<Page<LedgerRow>>;
   /** Sums over settled rows, greatest charge first, by time where grouped by it; at most 10 000 groups. */
   sum(tenant: string, filter: LedgerFilter, grouping: LedgerGrouping): Promise<readonly LedgerSum[]>;
+  /** What settled rows cost together, in nano-dollars: as in `sum`, and found sooner. */
+  spent(tenant: string, filter: LedgerFilter): Promise<bigint>;
   /** New prices of settled rows, in one transaction; how many rows were there. */
   rerate(tenant: string, prices: readonly LedgerPrice[]): Promise<number>;
 }

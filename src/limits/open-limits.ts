@@ -27,7 +27,7 @@ import { TenantZones } from "./tenant-zones.ts";
 export interface LimitsOptions {
   readonly configured: readonly ConfiguredLimit[];
   readonly store: Pick<LimitRuleStore, "version" | "listAll">;
-  readonly ledger: Pick<LedgerStore, "sum">;
+  readonly ledger: Pick<LedgerStore, "spent">;
   readonly tenants: Pick<TenantStore, "get">;
   readonly machines: number;
   /** Worker processes of one machine. */

@@ -3,12 +3,11 @@ import type { LedgerFilter, LedgerStore } from "../core/ledger-store.ts";
 import type { SpentBefore } from "./limiter.ts";
 import type { HeldLimit } from "./rule-book.ts";
 
-export function createSpentBefore(ledger: Pick<LedgerStore, "sum">): SpentBefore {
+export function createSpentBefore(ledger: Pick<LedgerStore, "spent">): SpentBefore {
   return async (tenant, limit, from) => {
     let most = 0n;
     for (const filter of filtersOf(limit)) {
-      const sums = await ledger.sum(tenant, { ...filter, from }, { by: [] });
-      const spent = sums.reduce((total, { costNano }) => total + costNano, 0n);
+      const spent = await ledger.spent(tenant, { ...filter, from });
       if (spent > most) most = spent;
     }
     return most;

@@ -80,6 +80,12 @@ export function createLedgerStore(database: Database): LedgerStore {
       return rows.map((row) => readLedgerSum(row, by, span !== undefined)).filter(({ attempts }) => attempts > 0);
     },
 
+    async spent(tenant, filter) {
+      const where = whereOf(tenant, filter).and("state = 'settled'");
+      const [row] = await database.rows(tenant, `SELECT sum(cost_nano) AS cost FROM ledger${where.sql}`, where.values);
+      return row === undefined ? 0n : readSum(row, "cost");
+    },
+
     async rerate(tenant, prices) {
       const sql = `UPDATE ledger SET cost_nano = ?, charge_nano = ?, pricing_version = ?
         WHERE tenant = ? AND usage_id = ? AND state = 'settled'`;

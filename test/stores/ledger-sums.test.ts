@@ -80,6 +80,11 @@ describeEngines("sums of the ledger", (engine) => {
 
     const [all] = await store.sum("acme", {}, { by: [] });
     expect(all).toMatchObject(addUp(mine));
+    expect(await store.spent("acme", {})).toBe(addUp(mine).costNano);
+    expect(await store.spent("acme", { principal: "key-1", from: begin + 5 * hourMs })).toBe(
+      addUp(mine.filter(({ principal, startedAt }) => principal === "key-1" && startedAt >= begin + 5 * hourMs)).costNano,
+    );
+    expect(await store.spent("acme", { endUser: "nobody" })).toBe(0n);
     for (const dimension of dimensions) {
       const groups = Map.groupBy(mine, (row) => row[dimension]);
       const sums = await store.sum("acme", {}, { by: [dimension] });
@@ -135,5 +140,24 @@ describeEngines("sums of the ledger", (engine) => {
       expect(plan).toContain("ledger_by_time");
       expect(plan).not.toMatch(/Seq Scan/);
     }
+  });
+
+  test("what one of many keys or end users spent in a long time is found by index", async () => {
+    const database = await openTestDatabase(await engine.newPlace());
+    const plans: string[] = [];
+    const words = engine.name === "sqlite" ? "EXPLAIN QUERY PLAN" : "EXPLAIN";
+    const store = createLedgerStore({
+      ...database,
+      async rows(tenant, sql, values = []) {
+        plans.push(inspect(await database.rows(tenant, `${words} ${sql}`, values), { breakLength: Number.POSITIVE_INFINITY }));
+        return database.rows(tenant, sql, values);
+      },
+    });
+    const many = rows.map((row, index) => ({ ...row, tenant: "acme", principal: `key-${index % 200}`, endUser: `user-${index % 200}` }));
+    for (let at = 0; at < count; at += 500) await store.append(many.slice(at, at + 500));
+    await database.write("*", [{ sql: "ANALYZE", values: [] }]);
+    await store.spent("acme", { principal: "key-7", from: begin });
+    await store.spent("acme", { endUser: "user-7", from: begin });
+    expect(plans).toEqual([expect.stringContaining("ledger_by_principal"), expect.stringContaining("ledger_by_end_user")]);
   });
 });

@@ -1,6 +1,7 @@
 /** Every step of the schema, in order. */
 import { firstSchema } from "./0001-first-schema.ts";
 import { auditNeverEmptied } from "./0002-audit-never-emptied.ts";
+import { ledgerBySpender } from "./0003-ledger-by-spender.ts";
 import type { Migration } from "./migration.ts";
 
-export const migrations: readonly Migration[] = [firstSchema, auditNeverEmptied];
+export const migrations: readonly Migration[] = [firstSchema, auditNeverEmptied, ledgerBySpender];
