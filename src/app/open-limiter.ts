@@ -5,7 +5,16 @@ import { systemClock } from "../core/clock.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stores } from "../core/stores.ts";
 import type { WorkerLink } from "../core/worker-link.ts";
+import type { OpenLedger } from "../ledger/open-ledger.ts";
+import { spentWithEstates } from "../ledger/spent-with-estates.ts";
 import { type LimitsOptions, type OpenedLimits, openLimits } from "../limits/open-limits.ts";
+
+export interface LimiterParts {
+  readonly stores: Stores;
+  readonly books: Pick<OpenLedger, "inherited">;
+  readonly link: WorkerLink | undefined;
+  readonly log: Logger;
+}
 
 function paceOf({ limits: { caller_pace: pace }, server }: Config): LimitsOptions["pace"] {
   if (!pace.enabled) return undefined;
@@ -24,12 +33,12 @@ export function redisPlace({ redis }: Config): LimitsOptions["redis"] {
 }
 
 /** Limits and budgets as configured and stored; without a link their counters are this process's own, or those of Redis. */
-export function openLimiter(config: Config, stores: Stores, link: WorkerLink | undefined, log: Logger): Promise<OpenedLimits> {
+export function openLimiter(config: Config, { stores, books, link, log }: LimiterParts): Promise<OpenedLimits> {
   const { limits, server } = config;
   return openLimits({
     configured: limits.rules,
     store: stores.limitRules,
-    ledger: stores.ledger,
+    ledger: spentWithEstates(stores.ledger, books.inherited),
     tenants: stores.tenants,
     machines: limits.machines,
     workers: link === undefined ? 1 : server.workers === "auto" ? availableParallelism() : server.workers,

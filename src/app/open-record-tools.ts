@@ -24,7 +24,10 @@ export interface RecordTools {
 export function openRecordTools(config: Config, log: Logger): Promise<RecordTools> {
   return Closers.closeOnFailure(log, async (closers) => {
     const stores = closers.keep(await openStores(config, log), (it) => it.close());
-    const limits = closers.keep(await openLimiter(config, stores, undefined, log), (it) => it.close());
+    const limits = closers.keep(
+      await openLimiter(config, { stores, books: { inherited: Promise.resolve() }, link: undefined, log }),
+      (it) => it.close(),
+    );
     const { signal: stopping } = closers.keep(new AbortController(), (it) => it.abort());
     const transport = createLocalTransport([
       adminService(LimitService, createLimitService({ ...stores, desk: limits.limiter })),

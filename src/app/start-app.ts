@@ -104,7 +104,7 @@ async function open({ config, env, log, workers, onFull }: AppOptions, closers: 
   const storeWatch = closers.keep(new StoreWatch(stores), (it) => it.close());
 
   // What a call needs.
-  const limits = closers.keep(await openLimiter(config, stores, link, log), (it) => it.close());
+  const limits = closers.keep(await openLimiter(config, { stores, books, link, log }), (it) => it.close());
   const { limiter, quotas, pace } = limits;
   const traces = closers.keep(
     await openTraces({

@@ -56,6 +56,8 @@ export interface LedgerState {
 export interface OpenLedger {
   readonly epoch: string;
   readonly ledger: LedgerBook;
+  /** Resolves when the store has what was left by the processes that were dead at the start, or somebody else cares for it. */
+  readonly inherited: Promise<void>;
   state(): LedgerState;
   /** Resolves when the store has every row that is over, those of dead processes included. */
   idle(): Promise<void>;
@@ -113,11 +115,11 @@ export async function openLedger(options: LedgerOptions): Promise<OpenLedger> {
     void settleDead();
   }, heartbeatMs);
   heartbeat.unref();
-  void settleDead();
 
   return {
     epoch,
     ledger,
+    inherited: settleDead(),
     state: () => ({
       mode,
       open: ledger.open,

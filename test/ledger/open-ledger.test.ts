@@ -19,12 +19,13 @@ import type { Call } from "../../src/core/call.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { ulid } from "../../src/core/id.ts";
 import type { AttemptEnding } from "../../src/core/ledger.ts";
-import type { LedgerSettlement } from "../../src/core/ledger-row.ts";
+import type { LedgerRow, LedgerSettlement } from "../../src/core/ledger-row.ts";
 import { silentLog } from "../../src/core/log.ts";
 import { listOwners, SilenceWatch, takeOverDead, touchOwner } from "../../src/ledger/journal/journal-owner.ts";
 import { journalVersion, writeRecord } from "../../src/ledger/journal/record.ts";
 import { segmentName } from "../../src/ledger/journal/segment.ts";
 import { journalRoot, type LedgerOptions, type OpenLedger, openLedger } from "../../src/ledger/open-ledger.ts";
+import { spentWithEstates } from "../../src/ledger/spent-with-estates.ts";
 import { intentOf, SpyStore, settlementOf } from "./rows.ts";
 
 let directory: string;
@@ -299,6 +300,19 @@ describe("the estate of a process that died", () => {
     await other.idle();
     expect(store.rows.size).toBe(0);
     expect(existsSync(join(journalRoot(directory), living.epoch))).toBe(true);
+  });
+
+  test("says when it is settled, and what was spent is not told before", async () => {
+    const dead = await open();
+    await dead.ledger.begin(intentOf());
+    const root = journalRoot(estateOf(dead));
+    const away = Promise.withResolvers<void>();
+    const slow = { append: (rows: readonly LedgerRow[]) => away.promise.then(() => store.append(rows)) };
+    const { inherited } = await open({ journalRoot: root, store: slow });
+    const spent = spentWithEstates({ spent: async () => BigInt(store.rows.size) }, inherited).spent("default", {});
+    expect(store.rows.size).toBe(0);
+    away.resolve();
+    expect(await spent).toBe(1n);
   });
 
   test("one whose owner cannot be read is left alone: nobody knows that it is dead", async () => {
