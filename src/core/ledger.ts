@@ -53,7 +53,7 @@ export interface Ledger {
   begin(intent: AttemptIntent): Promise<void> | undefined;
   /** Never throws, never waits. */
   checkpoint(usageId: string, checkpoint: Checkpoint): void;
-  /** Called once per attempt that began, or whose beginning was refused; a second settlement is logged as a fault and has no effect. Never throws, never waits. */
+  /** Called once per attempt that began; a second settlement is logged as a fault and has no effect. Never throws, never waits. */
   settle(ending: AttemptEnding): void;
   /** Called once per call, after its attempts; one that is drained may settle later. Never throws. */
   callEnded(outcome: CallOutcome): void;

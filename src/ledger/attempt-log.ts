@@ -1,21 +1,8 @@
-/** One structured log line for each attempt, from the same settlement as its ledger row; and the latest ones in memory. */
-import { type Attempt, UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
+/** One structured log line for each attempt, from the same settlement as its ledger row. */
+import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import type { AttemptEnding, CallOutcome, LedgerTap } from "../core/ledger.ts";
 import type { Logger } from "../core/log.ts";
 import { traceFields } from "../core/tracing.ts";
-
-/** An attempt with what ties it to its call. */
-export interface AttemptEntry {
-  readonly requestId: string;
-  readonly principal: string;
-  readonly attempt: Attempt;
-}
-
-export interface AttemptLogOptions {
-  readonly log: Logger;
-  /** How many of the latest attempts are kept. */
-  readonly capacity?: number;
-}
 
 const basisNames: Record<number, string> = {
   [UsageBasis.PROVIDER]: "provider",
@@ -25,23 +12,12 @@ const basisNames: Record<number, string> = {
 
 export class AttemptLog implements LedgerTap {
   readonly #log: Logger;
-  readonly #capacity: number;
-  #entries: AttemptEntry[] = [];
 
-  constructor({ log, capacity = 1_000 }: AttemptLogOptions) {
+  constructor({ log }: { readonly log: Logger }) {
     this.#log = log;
-    this.#capacity = capacity;
-  }
-
-  /** The latest attempts, oldest first. */
-  get entries(): readonly AttemptEntry[] {
-    return this.#entries;
   }
 
   attemptEnded({ call, attempt, settlement, error }: AttemptEnding): void {
-    this.#entries.push({ requestId: call.requestId, principal: call.principal.id, attempt });
-    // Cut in one go, not one by one: shifting a long array costs its length every time.
-    if (this.#entries.length >= 2 * this.#capacity) this.#entries = this.#entries.slice(-this.#capacity);
     const { usage } = settlement;
     this.#log.info("attempt", {
       request_id: call.requestId,
