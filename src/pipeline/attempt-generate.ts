@@ -49,6 +49,33 @@ export function attemptGenerate(options: GenerateAttemptOptions): Step<GenerateR
   };
 }
 
+/** The same where nobody waits for a part: all that comes is one batch. */
+export function attemptWhole(options: GenerateAttemptOptions): Step<GenerateRequest, Promise<EventBatch>> {
+  return async (request, call) => {
+    const facts = factsOf(request);
+    const { upstream, held } = await tryTargets(call, facts, options, (running) => open(request, facts, running, options));
+    let whole = held;
+    try {
+      for (;;) {
+        const batch = await upstream.next();
+        if (batch === undefined) break;
+        whole = join(whole, batch);
+      }
+    } catch (thrown) {
+      const failure = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
+      await upstream.leave(failure);
+      throw failure;
+    }
+    upstream.end();
+    return whole;
+  };
+}
+
+function join(first: EventBatch, second: EventBatch): EventBatch {
+  const events = [...first.events, ...second.events];
+  return first.raw === undefined || second.raw === undefined ? { events } : { events, raw: Buffer.concat([first.raw, second.raw]) };
+}
+
 /** Reads until the first content. What fails before is this attempt's failure alone. */
 async function open(
   request: GenerateRequest,
@@ -78,7 +105,9 @@ async function open(
       if (!committed && !explains(request)) continue;
       if (held[0]?.event.case !== "started") held.unshift(missingStarted(request, running, options));
       running.markFirstContent();
-      return { upstream, held: raws.length === 0 ? { events: held } : { events: held, raw: Buffer.concat(raws) } };
+      const [raw] = raws;
+      if (raw === undefined) return { upstream, held: { events: held } };
+      return { upstream, held: { events: held, raw: raws.length === 1 ? raw : Buffer.concat(raws) } };
     }
     throw new GatewayError("provider_error", `${target.provider} ended its answer before it began`, { empty: true });
   } catch (thrown) {

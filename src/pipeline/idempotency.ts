@@ -14,7 +14,7 @@ import { SettledSchema } from "../../gen/dragoman/v1/usage_pb.ts";
 import { type Call, stopReason } from "../core/call.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, type Reason, reasons } from "../core/error.ts";
-import type { EventBatch } from "../core/event.ts";
+import type { EventBatch, GenerateEvent } from "../core/event.ts";
 import type { IdempotencyId, IdempotencyStore, StoredReply } from "../core/idempotency-store.ts";
 import type { Logger } from "../core/log.ts";
 import { isOpen } from "./attempt-endings.ts";
@@ -76,6 +76,25 @@ export function idempotentStream(options: IdempotencyOptions): Stage<GenerateReq
     }
     return (request, call) => (keyOf(call) === "" ? next(request, call) : runOnce(request, call));
   };
+}
+
+/** For generations that are answered in one piece. */
+export function idempotentWhole(options: IdempotencyOptions): Stage<GenerateRequest, Promise<EventBatch>> {
+  return (next) => {
+    const runOnce = idempotentStream(options)((request, call) => streamOf(next(request, call)));
+    return (request, call) => (keyOf(call) === "" ? next(request, call) : wholeOf(runOnce(request, call)));
+  };
+}
+
+async function* streamOf(whole: Promise<EventBatch>): AsyncGenerator<EventBatch> {
+  yield await whole;
+}
+
+async function wholeOf(stream: AsyncIterable<EventBatch>): Promise<EventBatch> {
+  const events: GenerateEvent[] = [];
+  // Kept answers have no bytes of an upstream's.
+  for await (const batch of stream) for (const event of batch.events) events.push(event);
+  return { events };
 }
 
 /** For embeddings. */

@@ -48,6 +48,11 @@ export function limitStream(options: LimitOptions): Stage<GenerateRequest, Async
   };
 }
 
+/** For generations that are answered in one piece. */
+export function limitWhole(options: LimitOptions): Stage<GenerateRequest, Promise<EventBatch>> {
+  return limitReply(options, ({ model }) => model, estimateGenerate);
+}
+
 export function limitEmbed(options: LimitOptions): Stage<EmbedRequest, Promise<EmbedResponse>> {
   return limitReply(options, ({ model }) => model, estimateEmbed);
 }

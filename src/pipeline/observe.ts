@@ -54,6 +54,28 @@ export function observeStream(options: ObserveOptions): Stage<GenerateRequest, A
     };
 }
 
+/** For generations that are answered in one piece: all their events are one batch. */
+export function observeWhole(options: ObserveOptions): Stage<GenerateRequest, Promise<EventBatch>> {
+  return (next) => async (request, call) => {
+    const recorder = options.requestLog?.begin(call, request);
+    let outcome: GatewayError | Settled | undefined;
+    try {
+      const { events: seen, ...rest } = await next(request, call);
+      recorder?.see(seen);
+      outcome = settleSuccess(call, options);
+      const events = [...seen, settledEvent(outcome)];
+      let sequence = 0;
+      for (const event of events) event.sequence = ++sequence;
+      return { ...rest, events };
+    } catch (thrown) {
+      outcome = settleFailure(call, thrown, 0, options.clock);
+      throw outcome;
+    } finally {
+      endCall(call, request.model, outcome, recorder, options);
+    }
+  };
+}
+
 /** For operations that answer once. */
 export function observeReply<Request extends LoggableRequest, Reply extends EmbedResponse | CountTokensResponse>(
   options: ObserveOptions,

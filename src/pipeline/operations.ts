@@ -1,7 +1,7 @@
 /**
  * What runs for every operation, in order. Read this first.
  *
- *   Generate, Complete   observe -> app -> state -> idempotency -> admit -> limit -> signatures -> attempt   (Complete folds the same events)
+ *   Generate, Complete   observe -> app -> state -> idempotency -> admit -> limit -> signatures -> attempt   (Complete: of one batch)
  *   Embed                observe -> app -> idempotency -> admit -> limit -> attempt
  *   CountTokens          observe -> app -> state -> admit -> limit -> count
  *   ListModels           scope -> app -> limit -> list
@@ -23,25 +23,25 @@ import type { Operations } from "../core/operations.ts";
 import type { PriceBook } from "../core/pricing.ts";
 import type { Principal } from "../core/principal.ts";
 import type { RequestLog } from "../core/request-log.ts";
-import type { Router } from "../core/routing.ts";
+import type { ModelRole, Router } from "../core/routing.ts";
 import type { SignatureStore } from "../core/signature-store.ts";
 import type { Tokenizers } from "../core/tokenizer.ts";
 import { Admission, admitReply, admitStream } from "./admit.ts";
 import { attemptEmbed } from "./attempt-embed.ts";
 import { AttemptEndings } from "./attempt-endings.ts";
-import { attemptGenerate } from "./attempt-generate.ts";
+import { attemptGenerate, attemptWhole, type GenerateAttemptOptions } from "./attempt-generate.ts";
 import type { ChargePolicy, DisconnectPolicy } from "./attempts.ts";
 import { countTokens as countInput } from "./count-tokens.ts";
 import { type DrainBounds, DrainPool } from "./drain-pool.ts";
 import { holdToApp } from "./hold-to-app.ts";
 import { holdToOwnState } from "./hold-to-own-state.ts";
-import { type IdempotencyOptions, idempotentEmbed, idempotentStream } from "./idempotency.ts";
-import { type LimitOptions, limitCount, limitEmbed, limitList, limitStream } from "./limit.ts";
+import { type IdempotencyOptions, idempotentEmbed, idempotentStream, idempotentWhole } from "./idempotency.ts";
+import { type LimitOptions, limitCount, limitEmbed, limitList, limitStream, limitWhole } from "./limit.ts";
 import { listModels } from "./list-models.ts";
-import { observeReply, observeStream } from "./observe.ts";
+import { type ObserveOptions, observeReply, observeStream, observeWhole } from "./observe.ts";
 import { priceModels } from "./price-models.ts";
-import { rememberSignatures } from "./remember-signatures.ts";
-import { compose, type Step } from "./stage.ts";
+import { rememberSignatures, rememberSignaturesOfWhole } from "./remember-signatures.ts";
+import { compose, type Stage, type Step } from "./stage.ts";
 import { withoutWire } from "./without-wire.ts";
 
 export interface PipelineOptions {
@@ -86,6 +86,35 @@ export interface Pipeline extends Operations {
   readonly drains: DrainPool | undefined;
 }
 
+/** The stages of a generation that know how its answer comes. */
+interface OwnStages<Reply> {
+  observe(options: ObserveOptions): Stage<GenerateRequest, Reply>;
+  idempotent(options: IdempotencyOptions): Stage<GenerateRequest, Reply>;
+  admit(admission: Admission, role: ModelRole): Stage<GenerateRequest, Reply>;
+  limit(options: LimitOptions): Stage<GenerateRequest, Reply>;
+  remember(store: SignatureStore): Stage<GenerateRequest, Reply>;
+  attempt(options: GenerateAttemptOptions): Step<GenerateRequest, Reply>;
+}
+
+const inParts: OwnStages<AsyncIterable<EventBatch>> = {
+  observe: observeStream,
+  idempotent: idempotentStream,
+  admit: admitStream,
+  limit: limitStream,
+  remember: rememberSignatures,
+  attempt: attemptGenerate,
+};
+
+/** Nobody waits for a part: without what passing parts on costs. */
+const inOnePiece: OwnStages<Promise<EventBatch>> = {
+  observe: observeWhole,
+  idempotent: idempotentWhole,
+  admit: admitReply,
+  limit: limitWhole,
+  remember: rememberSignaturesOfWhole,
+  attempt: attemptWhole,
+};
+
 export function createOperations(given: PipelineOptions): Pipeline {
   const options = { ...given, endings: new AttemptEndings() };
   const admission = new Admission(options);
@@ -94,19 +123,22 @@ export function createOperations(given: PipelineOptions): Pipeline {
   const reserving = { outputEstimate, ceilingOf };
   const drains = options.drain === undefined ? undefined : new DrainPool(options.drain);
 
-  const generate = compose<GenerateRequest, AsyncIterable<EventBatch>>(
-    [
-      observeStream(options),
-      holdToApp(),
-      ...(options.upstreamState ? [] : [holdToOwnState<AsyncIterable<EventBatch>>()]),
-      ...(options.relay ? [] : [withoutWire<GenerateRequest, AsyncIterable<EventBatch>>()]),
-      idempotentStream(options.idempotency),
-      admitStream(admission, "generate"),
-      ...(limits === undefined ? [] : [limitStream(limits)]),
-      rememberSignatures(options.signatures),
-    ],
-    attemptGenerate({ ...options, ...reserving, drains }),
-  );
+  const generateBy = <Reply>(own: OwnStages<Reply>): Step<GenerateRequest, Reply> =>
+    compose<GenerateRequest, Reply>(
+      [
+        own.observe(options),
+        holdToApp(),
+        ...(options.upstreamState ? [] : [holdToOwnState<Reply>()]),
+        ...(options.relay ? [] : [withoutWire<GenerateRequest, Reply>()]),
+        own.idempotent(options.idempotency),
+        own.admit(admission, "generate"),
+        ...(limits === undefined ? [] : [own.limit(limits)]),
+        own.remember(options.signatures),
+      ],
+      own.attempt({ ...options, ...reserving, drains }),
+    );
+  const generate = generateBy(inParts);
+  const generateWhole = generateBy(inOnePiece);
   const embed = compose<EmbedRequest, Promise<EmbedResponse>>(
     [
       observeReply(options),
@@ -137,14 +169,9 @@ export function createOperations(given: PipelineOptions): Pipeline {
     embed,
 
     async complete(request, call) {
-      const fold = new Fold();
-      const raws: Uint8Array[] = [];
-      for await (const { events, raw } of generate(request, call)) {
-        fold.addAll(events);
-        if (raw !== undefined) raws.push(raw);
-      }
-      const response = fold.response();
-      return raws.length === 0 ? { response } : { response, raw: Buffer.concat(raws) };
+      const { events, raw } = await generateWhole(request, call);
+      const response = new Fold().addAll(events).response();
+      return raw === undefined ? { response } : { response, raw };
     },
 
     async countTokens({ generate: request }, call) {

@@ -28,7 +28,7 @@ export function rememberSignatures(store: SignatureStore): Stage<GenerateRequest
         let inner: AsyncIterator<EventBatch> | undefined;
         return {
           async next() {
-            inner ??= await begin(wants);
+            inner ??= await begin();
             const result = await inner.next();
             if (!result.done) memory.see(result.value.events);
             return result;
@@ -41,17 +41,44 @@ export function rememberSignatures(store: SignatureStore): Stage<GenerateRequest
       },
     };
 
-    async function begin({ values, callIds }: Missing): Promise<AsyncIterator<EventBatch>> {
-      if (values.length === 0 && callIds.length === 0) return next(request, call)[Symbol.asyncIterator]();
-      const { id } = call.principal;
-      const [issuers, calls] = await Promise.all([store.issuers(id, values), store.calls(id, callIds)]);
-      const known = { issuers: pair(values, issuers), calls: usable(pair(callIds, calls), call) };
-      const { request: filled, isRestored } = fill(request, known);
-      // The client's own body lacks what was put back.
-      const restored = isRestored && call.wire !== undefined ? { ...call, wire: undefined } : call;
+    async function begin(): Promise<AsyncIterator<EventBatch>> {
+      if (isNothing(wants)) return next(request, call)[Symbol.asyncIterator]();
+      const { filled, restored } = await complete(request, call, store, wants);
       return next(filled, restored)[Symbol.asyncIterator]();
     }
   };
+}
+
+/** For generations that are answered in one piece. */
+export function rememberSignaturesOfWhole(store: SignatureStore): Stage<GenerateRequest, Promise<EventBatch>> {
+  return (next) => async (request, call) => {
+    const wants = whatIsMissing(request);
+    const { filled, restored } = isNothing(wants) ? { filled: request, restored: call } : await complete(request, call, store, wants);
+    const whole = await next(filled, restored);
+    new AnswerMemory(store, call).see(whole.events);
+    return whole;
+  };
+}
+
+interface Completed {
+  readonly filled: GenerateRequest;
+  /** The call that goes on with it. */
+  readonly restored: Call;
+}
+
+function isNothing({ values, callIds }: Missing): boolean {
+  return values.length === 0 && callIds.length === 0;
+}
+
+/** The request with what the client's dialect could not carry. */
+async function complete(request: GenerateRequest, call: Call, store: SignatureStore, { values, callIds }: Missing): Promise<Completed> {
+  const { id } = call.principal;
+  const [issuers, calls] = await Promise.all([store.issuers(id, values), store.calls(id, callIds)]);
+  const known = { issuers: pair(values, issuers), calls: usable(pair(callIds, calls), call) };
+  const { request: filled, isRestored } = fill(request, known);
+  // The client's own body lacks what was put back.
+  const restored = isRestored && call.wire !== undefined ? { ...call, wire: undefined } : call;
+  return { filled, restored };
 }
 
 interface Missing {
