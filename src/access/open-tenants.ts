@@ -16,6 +16,8 @@ export interface OpenTenantsOptions {
 
 /** How long an answer is believed: as long as a revoked key may still work. */
 const freshMs = 5_000;
+/** How long a caller of a known tenant waits for a slow store. */
+const patienceMs = 500;
 const entries = 10_000;
 
 interface Known {
@@ -27,6 +29,7 @@ interface Known {
 export class OpenTenants {
   readonly #options: OpenTenantsOptions;
   readonly #known = new BoundedCache<Known>(entries);
+  readonly #looking = new Map<string, Promise<boolean>>();
 
   constructor(options: OpenTenantsOptions) {
     this.#options = options;
@@ -35,7 +38,7 @@ export class OpenTenants {
   /** The principal itself. Throws unauthenticated where its tenant or project is disabled; a store that is away disables nobody. */
   admit(principal: Principal): Principal | Promise<Principal> {
     const known = this.#known.get(nameOf(principal));
-    if (known === undefined || this.#options.clock.now() >= known.until) return this.#look(principal, known?.isOpen ?? true);
+    if (known === undefined || this.#options.clock.now() >= known.until) return this.#ask(principal, known);
     if (!known.isOpen) throw unauthenticated();
     return principal;
   }
@@ -44,7 +47,35 @@ export class OpenTenants {
     this.#known.deleteWhere((known) => known.tenant === tenant);
   }
 
-  async #look(principal: Principal, before: boolean): Promise<Principal> {
+  async #ask(principal: Principal, known: Known | undefined): Promise<Principal> {
+    const isOpen = await (known === undefined ? this.#look(principal, true) : this.#lookWithPatience(principal, known));
+    if (!isOpen) throw unauthenticated();
+    return principal;
+  }
+
+  /** What was known holds where the store takes its time: then nobody waits for a while. */
+  async #lookWithPatience(principal: Principal, { tenant, isOpen }: Known): Promise<boolean> {
+    const patience = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => {
+      this.#known.set(nameOf(principal), { tenant, isOpen, until: this.#options.clock.now() + freshMs });
+      patience.resolve(isOpen);
+    }, patienceMs).unref();
+    try {
+      return await Promise.race([this.#look(principal, isOpen), patience.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Whether it is open; `before` where the store is away. One look at a time. Never rejects. */
+  #look(principal: Principal, before: boolean): Promise<boolean> {
+    const name = nameOf(principal);
+    const running = this.#looking.get(name) ?? this.#read(principal, before).finally(() => this.#looking.delete(name));
+    this.#looking.set(name, running);
+    return running;
+  }
+
+  async #read(principal: Principal, before: boolean): Promise<boolean> {
     const { tenants, projects, clock } = this.#options;
     const { tenant, project } = principal;
     let isOpen = before;
@@ -55,8 +86,7 @@ export class OpenTenants {
       // What was known last holds until the store is back.
     }
     this.#known.set(nameOf(principal), { tenant, isOpen, until: clock.now() + freshMs });
-    if (!isOpen) throw unauthenticated();
-    return principal;
+    return isOpen;
   }
 }
 
