@@ -8,17 +8,18 @@ const alone = [
   "test/story/outage.test.ts",
   "test/story/overload.test.ts",
   "test/story/relay-memory.test.ts",
+  "test/story/stop.test.ts",
 ];
 
 /** They start databases, programs or a model, or cut every fixture at every byte: seconds each, too long for `npm run check`. */
 const slow = [
-  "test/cli/{keys,ledger,main,migrate,records}.test.ts",
+  "test/cli/{doctor,keys,ledger,main,migrate,records}.test.ts",
   "test/codecs/cut-everywhere.test.ts",
   "test/limits/redis-state.test.ts",
   "test/providers/local-embeddings.test.ts",
   "test/regular-expressions.test.ts",
   "test/rpc/grpc-clients.test.ts",
-  "test/stores/{away,isolation,ledger-sums,migrations,request-log-plans,stores}.test.ts",
+  "test/stores/{away,damaged-file,isolation,ledger-sums,migrations,request-log-plans,stores}.test.ts",
 ];
 
 /** Many tests wait for sockets and timers: three share two cores well. */

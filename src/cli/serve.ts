@@ -4,10 +4,10 @@ import type { AppOptions, RunningApp } from "../app/start-app.ts";
 import { joinPrimary } from "../cluster/worker.ts";
 import { checkBind } from "../config/check-bind.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Logger } from "../core/log.ts";
 import { exitCodes } from "../core/start-error.ts";
 import { createLogger } from "../telemetry/log.ts";
 import type { Command } from "./command.ts";
+import { endOnFault } from "./end-on-fault.ts";
 import { explainListenFailure } from "./explain-listen-failure.ts";
 import { factsOf, greeting } from "./greeting.ts";
 import { runPrimary, runWorker } from "./serve-workers.ts";
@@ -45,10 +45,13 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
     const config = loadConfig({ file: options.config, flags, env, cwd, known: knownNames(env) });
     checkBind(config);
     const log = createLogger({ level: config.log_level, node: config.server.node });
-    endOnFault(log);
+    const faults = endOnFault(log);
     const membership = joinPrimary(env, log);
     if (membership !== undefined)
-      return runWorker(membership, { log, start: (workers, onFull) => start({ config, env, log, workers, onFull }) });
+      return runWorker(membership, {
+        log,
+        start: async (workers, onFull) => faults.guard(await start({ config, env, log, workers, onFull })),
+      });
     const workers = config.server.workers === "auto" ? availableParallelism() : config.server.workers;
     if (workers > 1) {
       const { createSharedServices } = await import("../app/create-shared-services.ts");
@@ -57,7 +60,7 @@ workers SIGUSR2 replaces them one by one, with what the configuration says by th
 
     ignoreSignals({ SIGHUP: "the configuration is not read again while running", SIGUSR2: "there are no workers to restart" }, log);
     const full = Promise.withResolvers<void>();
-    const app = await start({ config, env, log, onFull: full.resolve });
+    const app = faults.guard(await start({ config, env, log, onFull: full.resolve }));
     terminal.write(greeting(factsOf(app), config, terminal));
     const stop = (): Promise<void> => app.stop();
     // Whoever started the program starts it again.
@@ -73,14 +76,4 @@ async function start(options: AppOptions): Promise<RunningApp> {
   } catch (error) {
     throw explainListenFailure(error, options.config) ?? error;
   }
-}
-
-/** Nobody knows what state a process is in after this: say so and end it. */
-function endOnFault(log: Logger): void {
-  const end = (event: string) => (error: unknown) => {
-    log.error("the process failed and ends", { event, error });
-    process.exit(exitCodes.internal);
-  };
-  process.once("uncaughtException", end("uncaughtException"));
-  process.once("unhandledRejection", end("unhandledRejection"));
 }
