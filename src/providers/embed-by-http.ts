@@ -4,7 +4,7 @@ import type { EmbedCodec, UpstreamRequest } from "../core/dialect.ts";
 import type { EmbedReply } from "../core/provider.ts";
 import type { Target } from "../core/target.ts";
 import { joinEmbeddings, runInLanes, splitInputs } from "./embed-split.ts";
-import { joinText } from "./http-reply.ts";
+import { joinChunks, textOf } from "./http-reply.ts";
 import { type HttpUpstream, isSuccess } from "./http-upstream.ts";
 import { settleReport } from "./settle-report.ts";
 
@@ -40,7 +40,7 @@ export async function embedByHttp(
       const chunks = await upstream.readJsonChunks(reply, { see: tap && ((chunk) => tap.see(chunk)) });
       const tapped = tap?.end();
       if (tapped !== undefined) return { ...tapped, raw: chunks };
-      const response = codec.readResponse(joinText(chunks, upstream.origin), asked, upstream.name);
+      const response = codec.readResponse(textOf(joinChunks(chunks), upstream.origin), asked, upstream.name);
       joinEmbeddings([response], [asked]);
       return response;
     } catch (thrown) {

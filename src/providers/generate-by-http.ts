@@ -6,7 +6,7 @@ import { type EventBatch, startedEvent } from "../core/event.ts";
 import { SseReader } from "../core/sse.ts";
 import type { Target } from "../core/target.ts";
 import type { HttpReply } from "./http-client.ts";
-import { isStream, mediaType, openBody, wrongType } from "./http-reply.ts";
+import { isStream, joinChunks, mediaType, openBody, textOf, wrongType } from "./http-reply.ts";
 import { type HttpUpstream, isSuccess } from "./http-upstream.ts";
 import { inlineUntaken, type MediaFetching, settleInlined } from "./inline-media.ts";
 import { disownSignatures, refusesSignature } from "./refused-signatures.ts";
@@ -40,7 +40,8 @@ export async function* generateByHttp(
   const { upstream, codec, media } = parts;
   const stream = !call.buffered;
   const wire = call.wire?.format === codec.format ? call.wire : undefined;
-  const inlined = await inlineUntaken(request, codec, target, call, media);
+  const inlining = inlineUntaken(request, codec, target, call, media);
+  const inlined = inlining instanceof Promise ? await inlining : inlining;
   const write = (asked: GenerateRequest, isAsSent: boolean): UpstreamRequest => {
     const patched = wire !== undefined && isAsSent ? codec.relay?.patchRequest(asked, wire, target, { stream }) : undefined;
     const written = patched ?? codec.writeRequest(asked, target, { stream });
@@ -113,11 +114,12 @@ async function readWhole(
   streamType: string | undefined,
 ): Promise<EventBatch> {
   try {
-    const text = await upstream.readJsonText(reply, { expected: streamType });
+    const bytes = joinChunks(await upstream.readJsonChunks(reply, { expected: streamType }));
+    const text = textOf(bytes, upstream.origin);
     const events = codec.readResponse(text, upstream.name, written.state);
     // A body that reads as an error says more; one that reads as an answer is still not the stream that was asked for.
     if (streamType !== undefined) throw wrongType(upstream.origin, mediaType(reply), streamType);
-    return relay?.keepsWhole(text, events) === true ? { events, raw: Buffer.from(text) } : { events };
+    return relay?.keepsWhole(text, events) === true ? { events, raw: bytes } : { events };
   } catch (thrown) {
     throw upstream.redacted(thrown);
   }

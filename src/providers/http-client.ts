@@ -87,11 +87,15 @@ export class HttpClient {
     });
   }
 
-  /** Resolves with the answer's status and headers. Throws GatewayError: timeout, provider_error, or the signal's reason. */
-  async send(request: HttpRequest): Promise<HttpReply> {
-    if (request.signal.aborted) throw stopReason(request.signal);
+  /** Resolves with the answer's status and headers. Rejects with GatewayError: timeout, provider_error, or the signal's reason. */
+  send(request: HttpRequest): Promise<HttpReply> {
+    if (request.signal.aborted) return Promise.reject(stopReason(request.signal));
     const exchange = new Exchange(this.origin, request, this.#timeouts, this.#clock);
-    this.#pool.dispatch({ path: request.path, method: request.method, headers: request.headers, body: request.body ?? null }, exchange);
+    try {
+      this.#pool.dispatch({ path: request.path, method: request.method, headers: request.headers, body: request.body ?? null }, exchange);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
     return exchange.reply;
   }
 

@@ -68,12 +68,18 @@ async function* decode(source: ByteSource, decoder: Transform, origin: string): 
 
 /** A whole answer's text. Throws provider_error where it is too long or no UTF-8. */
 export async function readText(reply: HttpReply, origin: string, maxBytes?: number): Promise<string> {
-  return joinText(await readChunks(reply, origin, undefined, maxBytes), origin);
+  return textOf(joinChunks(await readChunks(reply, origin, undefined, maxBytes)), origin);
 }
 
-/** The text of what readChunks gave. Throws provider_error where it is no UTF-8. */
-export function joinText(chunks: readonly Uint8Array[], origin: string): string {
-  const bytes = Buffer.concat(chunks);
+/** What readChunks gave in one piece, which it mostly is. */
+export function joinChunks(chunks: readonly Uint8Array[]): Buffer {
+  const [first] = chunks;
+  if (first === undefined || chunks.length > 1) return Buffer.concat(chunks);
+  return Buffer.from(first.buffer, first.byteOffset, first.byteLength);
+}
+
+/** Throws provider_error for what is no UTF-8. */
+export function textOf(bytes: Buffer, origin: string): string {
   if (!isUtf8(bytes)) throw new GatewayError("provider_error", `${origin} sent an answer that is not UTF-8`);
   return bytes.toString("utf8");
 }

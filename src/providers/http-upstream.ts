@@ -7,7 +7,7 @@ import type { Target } from "../core/target.ts";
 import { traceHeaders } from "../core/tracing.ts";
 import type { HttpClient, HttpReply } from "./http-client.ts";
 import { type Credential, credentialHeader, headerSecrets, mergeHeaders, readConfiguredHeaders } from "./http-headers.ts";
-import { isJson, joinText, mediaType, readChunks, readErrorText, wrongType } from "./http-reply.ts";
+import { isJson, joinChunks, mediaType, readChunks, readErrorText, textOf, wrongType } from "./http-reply.ts";
 import { Redactor } from "./redactor.ts";
 
 export interface HttpUpstreamOptions {
@@ -96,7 +96,7 @@ export class HttpUpstream {
 
   /** `streamType` is the type of a streamed answer; undefined where a whole one is asked for. */
   async post(written: UpstreamRequest, target: Target, call: AttemptCall, signal: AbortSignal, streamType?: string): Promise<HttpReply> {
-    const { writePath, joinedHeaders } = this.#options;
+    const { writePath, joinedHeaders, sign } = this.#options;
     const own = {
       accept: streamType === undefined ? jsonType : `${streamType}, ${jsonType}`,
       "content-type": jsonType,
@@ -105,10 +105,11 @@ export class HttpUpstream {
     };
     const path = this.#prefix + (writePath?.(written.path, target) ?? written.path);
     const { body } = written;
+    const headers = mergeHeaders(own, this.#headers, joinedHeaders);
     const reply = await this.#client.send({
       method: "POST",
       path,
-      headers: await this.#signed("POST", path, mergeHeaders(own, this.#headers, joinedHeaders), body),
+      headers: sign === undefined ? headers : await this.#signed("POST", path, headers, body),
       body,
       signal,
       // Of requests that run at once, as parts of one, no answer is the provider's.
@@ -135,13 +136,16 @@ export class HttpUpstream {
 
   /** The text of an answer that says it is JSON. */
   async readJsonText(reply: HttpReply, options?: ReadOptions): Promise<string> {
-    return joinText(await this.readJsonChunks(reply, options), this.origin);
+    return textOf(joinChunks(await this.readJsonChunks(reply, options)), this.origin);
   }
 
   /** Its bytes, as they came. */
-  async readJsonChunks(reply: HttpReply, { maxBytes, expected = jsonType, see }: ReadOptions = {}): Promise<readonly Uint8Array[]> {
+  readJsonChunks(reply: HttpReply, { maxBytes, expected = jsonType, see }: ReadOptions = {}): Promise<readonly Uint8Array[]> {
     const type = mediaType(reply);
-    if (isJson(type)) return readChunks(reply, this.origin, see, maxBytes);
+    return isJson(type) ? readChunks(reply, this.origin, see, maxBytes) : this.#refuseType(reply, type, expected);
+  }
+
+  async #refuseType(reply: HttpReply, type: string, expected: string): Promise<never> {
     await reply.body.return();
     throw wrongType(this.origin, type, expected);
   }

@@ -41,20 +41,21 @@ export interface InlinedMedia {
 
 /**
  * Fetches what the target does not take by its address, where that is allowed: `media` is set and the call is not strict, since
- * then nothing may be sent in another way. Throws invalid_request with the path of an address that cannot be had.
+ * then nothing may be sent in another way. A promise only where something is fetched. Throws, or rejects with, invalid_request with
+ * the path of an address that cannot be had.
  */
-export async function inlineUntaken(
+export function inlineUntaken(
   request: GenerateRequest,
   codec: UrlCodec,
   target: Target,
   call: AttemptCall,
   media: MediaFetching | undefined,
-): Promise<InlinedMedia> {
+): InlinedMedia | Promise<InlinedMedia> {
   const places = untakenUrls(request, codec, target);
   const help =
     media === undefined ? "the gateway fetches it where media.fetch is true in its configuration" : "without strict the gateway fetches it";
-  const isFetched = places.length > 0 && media !== undefined && call.options?.strict !== true;
-  return { request: isFetched ? await inlineMedia(request, places, media, call.signal) : request, places, isFetched, help };
+  if (places.length === 0 || media === undefined || call.options?.strict === true) return { request, places, isFetched: false, help };
+  return inlineMedia(request, places, media, call.signal).then((inlined) => ({ request: inlined, places, isFetched: true, help }));
 }
 
 /** Settles a request's report with what was fetched in it. Throws as `settleReport` does, with what would help where nothing was fetched. */
@@ -86,7 +87,8 @@ function untakenUrls(request: GenerateRequest, codec: UrlCodec, target: Target):
   };
   request.messages.forEach(({ parts }, index) => {
     parts.forEach((part, at) => {
-      visit(part, `messages[${index}].parts[${at}]`);
+      const { case: kind } = part.part;
+      if (kind === "toolResult" || kinds.has(kind)) visit(part, `messages[${index}].parts[${at}]`);
     });
   });
   return places;
