@@ -54,28 +54,24 @@ class ProviderCatalog implements LiveCatalog {
   }
 
   find(model: string): readonly { readonly provider: string; readonly model: string }[] {
-    const named = (source: Map<string, Map<string, Model>>) =>
-      this.#vendors()
-        .filter(({ name }) => source.get(name)?.has(model) === true)
-        .map(({ name }) => name);
-    const offering = new Set([...named(this.#configured), ...named(this.#discovered)]);
+    const names: string[] = [];
+    for (const source of [this.#configured, this.#discovered]) {
+      for (const { name, listsFullNames } of this.#providers) {
+        if (listsFullNames !== true && source.get(name)?.has(model) === true && !names.includes(name)) names.push(name);
+      }
+    }
     // A name's vendor is asked only where no list has the name: lists know better.
-    const names = offering.size > 0 ? [...offering] : this.#claiming(model);
-    return names.map((provider) => ({ provider, model }));
+    return (names.length > 0 ? names : this.#claiming(model)).map((provider) => ({ provider, model }));
   }
 
   /** Whose it is by its name alone. `claude-eu/x` is not Anthropic's where there is a provider `claude-eu`. */
   #claiming(model: string): string[] {
     const first = model.slice(0, Math.max(0, model.indexOf("/")));
     if (this.#providers.some(({ name }) => name === first)) return [];
-    return this.#vendors()
-      .filter((provider) => provider.claims?.(model) === true)
+    // Only vendors whose models may be named without them.
+    return this.#providers
+      .filter((provider) => provider.listsFullNames !== true && provider.claims?.(model) === true)
       .map(({ name }) => name);
-  }
-
-  /** Those whose models may be named without them. */
-  #vendors(): Provider[] {
-    return this.#providers.filter(({ listsFullNames }) => listsFullNames !== true);
   }
 
   list(): Model[] {
