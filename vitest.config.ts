@@ -19,7 +19,7 @@ const slow = [
   "test/providers/local-embeddings.test.ts",
   "test/regular-expressions.test.ts",
   "test/rpc/grpc-clients.test.ts",
-  "test/stores/{away,damaged-file,isolation,ledger-sums,migrations,request-log-plans,stores}.test.ts",
+  "test/stores/{away,damaged-file,isolation,ledger-conflicts,ledger-sums,migrations,request-log-plans,stores}.test.ts",
 ];
 
 /** Many tests wait for sockets and timers: three share two cores well. */

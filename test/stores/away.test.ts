@@ -37,7 +37,7 @@ describeEngines("a database that is away", (engine) => {
   const server = engine.server;
   if (engine.name === "postgres") {
     test.each(["stopped", "killed"] as const)(
-      "%s: every call fails as away, soon, and works when the server is back",
+      "S6: %s: every call fails as away, soon, and works when the server is back",
       async (how) => {
         const stores = await openTestStores(await engine.newPlace());
         await stores.keys.create("acme", keyFor("k1"));
@@ -78,7 +78,7 @@ describeEngines("a database that is away", (engine) => {
       expect(await stores.keys.findById("k1")).toBeDefined();
     }, 30_000);
 
-    test("connections that are cut within statements fail as away, and the next are new", async () => {
+    test("S7: connections that are cut within statements fail as away, and the next are new", async () => {
       const place = await engine.newPlace();
       const database = await openTestDatabase(place);
       for (let round = 0; round < 3; round++) {
@@ -119,7 +119,7 @@ describeEngines("a database that is away", (engine) => {
       expect(await database.rows("*", "SELECT 1 AS one")).toEqual([{ one: 1 }]);
     }, 10_000);
 
-    test("transactions that stand in each other's way are repeated", async () => {
+    test("S7: transactions that stand in each other's way are repeated", async () => {
       const database = await openTestDatabase(await engine.newPlace());
       const insert = "INSERT INTO versions (kind, value) VALUES (?, 0)";
       await database.write(
@@ -158,7 +158,7 @@ describeEngines("a database that is away", (engine) => {
   }
 
   if (engine.name === "sqlite") {
-    test("locked by another process: writes fail as away, reads go on", async () => {
+    test("S3: locked by another process: writes fail as away, reads go on", async () => {
       const place = await engine.newPlace();
       await openTestDatabase(place);
       const file = join(place.dataDir, "dragoman.sqlite");
@@ -174,7 +174,7 @@ describeEngines("a database that is away", (engine) => {
       await database.close();
     });
 
-    test("more writes than may wait are refused, the others done", async () => {
+    test("S3: more writes than may wait are refused, the others done", async () => {
       const place = await engine.newPlace();
       await openTestDatabase(place);
       const database = openSqlite({ file: join(place.dataDir, "dragoman.sqlite"), maxWaiting: 10 });
@@ -219,7 +219,7 @@ describeEngines("a database that is away", (engine) => {
       rmSync(blocked);
     });
 
-    test("a file that is no database stops the start and is left alone", async () => {
+    test("S8: a file that is no database stops the start and is left alone", async () => {
       const place = await engine.newPlace();
       await (await openTestStores(place)).close();
       const file = join(place.dataDir, "dragoman.sqlite");

@@ -35,7 +35,7 @@ describeEngines("migrations", (engine) => {
     expect(await pendingMigrations(place)).toEqual([]);
   });
 
-  test("complete when they run again after a cut at any step", async () => {
+  test("S9: complete when they run again after a cut at any step", async () => {
     const place = await engine.newPlace();
     const database = openBareDatabase(place);
     let cuts = 0;
@@ -59,7 +59,7 @@ describeEngines("migrations", (engine) => {
     expect(applied.flat()).toHaveLength(migrations.length);
   });
 
-  test("refuse a database of a newer program, and say what to do", async () => {
+  test("S9: refuse a database of a newer program, and say what to do", async () => {
     const place = await engine.newPlace();
     const database = await openTestDatabase(place);
     const sql = "INSERT INTO schema_migrations (version, name, applied_at) VALUES (?, ?, ?)";
