@@ -9,7 +9,7 @@ import type { SharedService } from "../core/worker-link.ts";
 import { BackOff, type BackOffOptions, standardBackOff } from "./back-off.ts";
 import { PortDispatcher, type Recipient } from "./port-dispatcher.ts";
 import { type AllQuestion, type PortName, portNames, topics } from "./worker-place.ts";
-import { type ForkWorker, forkWorker, type WorkerEnd, type WorkerProcess } from "./worker-process.ts";
+import { type ForkWorker, forkWorker, neverStarted, type WorkerEnd, type WorkerProcess } from "./worker-process.ts";
 
 export interface PrimaryOptions {
   readonly workers: number;
@@ -146,9 +146,9 @@ class Supervisor {
   }
 
   #open(place: Place): Member {
-    const { fork = forkWorker, services, startMs = standardStartMs } = this.#options;
+    const { services, startMs = standardStartMs } = this.#options;
     const { worker } = place;
-    const process = fork({ worker, addresses: this.#addresses });
+    const process = this.#fork(worker);
     const { channel } = process;
     const { promise: started, resolve, reject } = Promise.withResolvers<unknown>();
     const recipient = (port: PortName): Recipient => ({ give: (socket, hear) => process.give(port, socket, hear) });
@@ -188,6 +188,17 @@ class Supervisor {
     });
     started.catch(() => {}); // whoever wants to know has asked
     return member;
+  }
+
+  /** Where the system has no memory for another process, this one that keeps everything must go on. */
+  #fork(worker: number): WorkerProcess {
+    const { fork = forkWorker } = this.#options;
+    try {
+      return fork({ worker, addresses: this.#addresses });
+    } catch (error) {
+      this.#log.error("a worker cannot be started", { worker, error });
+      return neverStarted(worker);
+    }
   }
 
   #onEnd(place: Place, member: Member, { code, signal }: WorkerEnd): void {

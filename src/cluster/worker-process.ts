@@ -46,6 +46,22 @@ export function forkWorker(place: WorkerPlace): WorkerProcess {
   return wrapChild(child, place.worker);
 }
 
+/** What stands for one that the system did not start: it has ended. */
+export function neverStarted(worker: number): WorkerProcess {
+  const channel = new Channel({ send: () => undefined });
+  channel.close();
+  return {
+    id: `${worker}.${++processes}`,
+    worker,
+    pid: 0,
+    channel,
+    give() {},
+    stop() {},
+    kill() {},
+    ended: Promise.resolve({ code: null, signal: null }),
+  };
+}
+
 function wrapChild(child: ChildProcess, worker: number): WorkerProcess {
   const channel = new Channel({ send: (message) => send(child, message) });
   const onTaken = new Map<number, () => void>();
