@@ -68,6 +68,32 @@ describe("createLookup", () => {
   });
 });
 
+const inside = ["127.0.0.1", "127.9.8.7", "0.0.0.0", "10.0.0.1", "100.100.100.200", "169.254.169.254", "172.16.0.9", "192.168.1.1"];
+
+/** Ways to write one IPv4 address as the host of a URL; some that URLs do not take. */
+function writingsOf(address: string): string[] {
+  const bytes = address.split(".").map(Number);
+  const [a = 0, b = 0, c = 0, d = 0] = bytes;
+  const number = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+  const hex = (value: number, length: number) => value.toString(16).padStart(length, "0");
+  const groups = `${hex(number >>> 16, 1)}:${hex(number & 0xffff, 1)}`;
+  const inverted = `${hex(~(number >>> 16) & 0xffff, 1)}:${hex(~number & 0xffff, 1)}`;
+  const digits = (from: number) => address.replaceAll(/\d/g, (digit) => String.fromCodePoint(from + Number(digit)));
+  return [
+    address,
+    ...[`${number}`, `0x${hex(number, 8)}`, `0${number.toString(8)}`, bytes.map((byte) => `0x${hex(byte, 2)}`).join(".")],
+    ...[
+      bytes.map((byte) => `0${byte.toString(8).padStart(3, "0")}`).join("."),
+      `${a}.${(b << 16) | (c << 8) | d}`,
+      `${a}.${b}.${(c << 8) | d}`,
+    ],
+    ...[`0x${hex(a, 1)}.${b}.0${c.toString(8)}.${d}`, digits(0xff10), address.replaceAll(".", "\u3002"), address.replaceAll(".", "\uff0e")],
+    ...[address.replaceAll(".", "%2e"), address.replaceAll("1", "\u2460")],
+    ...[`[::ffff:${address}]`, `[::ffff:${groups}]`, `[::${address}]`, `[::ffff:0:${groups}]`, `[2002:${groups}::1]`],
+    ...[`[64:ff9b::${address}]`, `[64:ff9b::${groups}]`, `[64:ff9b:1::${groups}]`, `[2001:0:4136:e378:8000:63bf:${inverted}]`],
+  ];
+}
+
 describe("the connector", () => {
   test("connects to a loopback address only where it is configured", async () => {
     const server = await startServer((_request, response) => json(response, {}));
@@ -103,6 +129,25 @@ describe("the connector", () => {
     expect(await send()).toBe(200);
     await expect(send()).rejects.toMatchObject({ reason: "provider_error", details: { cause: { kind: "egress_refused" } } });
     expect(server.sockets).toHaveLength(1);
+  });
+
+  test("X13: opens no socket for any writing of an address inside, as a literal or as what a name becomes", async () => {
+    const server = await startServer((_request, response) => json(response, {}));
+    const literals = inside.flatMap(writingsOf);
+    const written = new Set([...literals, ...literals.map((host) => `${host}.`), ...literals.map((host) => `user:word@${host}`)]);
+    const origins = [...written].map((host) => `http://${host}:${server.port}`).filter((url) => URL.canParse(url));
+    expect(origins.length).toBeGreaterThan(200);
+    for (const origin of origins) {
+      // Whatever is no address after all is a name, and becomes one.
+      const asking = get(origin, false, answering(["127.0.0.1"]));
+      await expect(asking, origin).rejects.toMatchObject({ details: { cause: { kind: "egress_refused" } } });
+    }
+    const addresses = literals.filter((host) => host.startsWith("[")).map((host) => host.slice(1, -1));
+    for (const address of [...inside, ...addresses]) {
+      const asking = get(`http://rebound.example:${server.port}`, false, answering([address]));
+      await expect(asking, address).rejects.toMatchObject({ details: { cause: { kind: "egress_refused" } } });
+    }
+    expect(server.sockets).toHaveLength(0);
   });
 
   test("says that a name cannot be found", async () => {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { hasBudgets, limitFallbacks, limitSubjects, maxLimit } from "../../core/limits.ts";
 import { readDollars } from "../../core/money.ts";
+import { Secret } from "../../core/secret.ts";
 import { count, seconds, secretText } from "../field.ts";
 
 const limitCount = count(1, maxLimit).optional();
@@ -85,6 +86,11 @@ function areRedisUrls(text: string): boolean {
   return text.split(",").every((address) => /^\s*rediss?:\/\/./.test(address) && URL.canParse(address));
 }
 
+/** What was refused on its own is still the text that somebody wrote. */
+function urlOf(url: unknown): string {
+  return url instanceof Secret ? url.reveal() : "";
+}
+
 export const redis = z
   .strictObject({
     url: secretText
@@ -100,10 +106,10 @@ export const redis = z
   })
   .refine(({ cluster, sentinel }) => cluster !== true || sentinel === undefined, "names a cluster and sentinels; leave one of them out")
   .refine(
-    ({ url, cluster, sentinel }) => !(url?.reveal().startsWith("/") && (cluster === true || sentinel !== undefined)),
+    ({ url, cluster, sentinel }) => !(urlOf(url).startsWith("/") && (cluster === true || sentinel !== undefined)),
     "names a socket, which is one server; write redis://host:port for nodes of a cluster and for sentinels",
   )
   .refine(
-    ({ url, cluster, sentinel }) => cluster !== false || sentinel !== undefined || !url?.reveal().includes(","),
+    ({ url, cluster, sentinel }) => cluster !== false || sentinel !== undefined || !urlOf(url).includes(","),
     "names several servers that are no cluster; leave cluster out, or name one",
   );
