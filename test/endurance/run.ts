@@ -13,8 +13,9 @@ import { keyTimingRun } from "./key-timing.ts";
 import { killRuns } from "./kill-runs.ts";
 import { limitsRun } from "./limits.ts";
 import { recoverRun } from "./recover.ts";
+import { relayIdentityRun } from "./relay-identity.ts";
 
-const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, ...isolationRuns, keyTimingRun, limitsRun, abortsRun];
+const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, ...isolationRuns, keyTimingRun, relayIdentityRun, limitsRun, abortsRun];
 
 const results = join(import.meta.dirname, "RESULTS.md");
 const options = Object.fromEntries(runs.flatMap((run) => Object.keys(run.options)).map((name) => [name, { type: "string" } as const]));
