@@ -133,7 +133,7 @@ describe("a key file that cannot be used names its lines and no key", () => {
 });
 
 describe("the file is read again within a second", () => {
-  test("when it is written: new keys hold, old ones do not", async () => {
+  test("AUTH-6: when it is written: new keys hold, old ones do not", async () => {
     writeFileSync(file, key);
     const access = start({ api_keys_file: file });
     writeFileSync(file, other);

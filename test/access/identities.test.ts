@@ -41,7 +41,7 @@ async function start(directory: string, config: Record<string, unknown>) {
 }
 
 describe("addresses", () => {
-  test("of proxies that are trusted count, from the right; nobody else's words do", () => {
+  test("X7, AUTH-5: of proxies that are trusted count, from the right; nobody else's words do", () => {
     const proxies = createAddressList(["10.0.0.0/8", "::1"]);
     const from = (address: string, forwardedFor: string) => clientAddress({ address, forwardedFor }, proxies);
     expect(from("192.0.2.1", "198.51.100.1")).toBe("192.0.2.1");

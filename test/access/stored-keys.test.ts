@@ -11,7 +11,7 @@ const junk: readonly string[] = readFileSync(new URL("./junk-credentials.txt", i
   .split("\n")
   .filter((line) => line !== "");
 
-describe("what cannot be a key", () => {
+describe("X1: what cannot be a key", () => {
   test("reaches no store: SQL, scripts, paths, wrong checksums", async () => {
     const { ask, lookUps, make } = await openKeyScene();
     const { key } = await make();
@@ -135,7 +135,7 @@ describe("C8: a key", () => {
   });
 });
 
-describe("revocation", () => {
+describe("X11: revocation", () => {
   test("is seen at once by the process that did it", async () => {
     const { make, ask, administration } = await openKeyScene();
     const { id, key } = await make();
@@ -213,7 +213,7 @@ describe("a key for one call", () => {
   });
 });
 
-describe("keys of other shapes", () => {
+describe("AUTH-6: keys of other shapes", () => {
   const foreign = [
     `cgn-${"0123456789abcdef".repeat(2)}`,
     `nk-${"0123456789abcdef".repeat(3)}`,

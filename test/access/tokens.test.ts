@@ -120,7 +120,7 @@ describe("C9: a good token", () => {
 });
 
 describe("C9: every other token is refused", () => {
-  test("claims", async () => {
+  test("X5, AUTH-4: claims", async () => {
     const { sign, ask, clock } = await open();
     const now = Math.floor(clock.time / 1_000);
     const wrong: JWTPayload[] = [
@@ -137,7 +137,7 @@ describe("C9: every other token is refused", () => {
     for (const payload of wrong) expect(await ask(await sign(payload)), JSON.stringify(payload)).toBe("unauthenticated");
   });
 
-  test("algorithms: none, a shared secret made of the public key, one that is not allowed, a missing one", async () => {
+  test("X5, AUTH-4: algorithms: none, a shared secret made of the public key, one that is not allowed, a missing one", async () => {
     const { sign, ask, server } = await open();
     const payload = { iss: issuer, aud: "dragoman", sub: "ann" };
     const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -249,7 +249,7 @@ describe("C9: every other token is refused", () => {
     expect(await alone.ask(await alone.sign())).toBe("store_unavailable");
   });
 
-  test("an identity never crosses tokens with equal beginnings", async () => {
+  test("X4: an identity never crosses tokens with equal beginnings", async () => {
     const { sign, ask } = await open();
     const subjects = Array.from({ length: 50 }, (_, index) => `person-${index}`);
     const signed = await Promise.all(subjects.map((sub) => sign({ long: "x".repeat(500), sub })));
@@ -295,7 +295,7 @@ describe("C9: the issuer's keys", () => {
     expect(keyFetches()).toBe(2);
   });
 
-  test("a flood of made-up key ids causes at most one fetch in 30 seconds", async () => {
+  test("X6, AUTH-4: a flood of made-up key ids causes at most one fetch in 30 seconds", async () => {
     const { sign, ask, keyFetches, clock } = await open();
     await ask(await sign());
     clock.time += 1_000;
@@ -311,7 +311,7 @@ describe("C9: the issuer's keys", () => {
     expect(keyFetches() - before).toBe(2);
   });
 
-  test("the last good ones are used for a day while there are no others", async () => {
+  test("AUTH-4: the last good ones are used for a day while there are no others", async () => {
     const { sign, ask, server, clock, keyFetches } = await open();
     await ask(await sign());
     server.down = true;

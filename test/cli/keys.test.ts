@@ -24,7 +24,7 @@ async function keys(...words: string[]): Promise<{ code: number; out: string; er
 
 const keyPattern = /^dgm_live_[0-9a-z]{12}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\n$/;
 
-test("a key is made, listed without its secret, and revoked by what is visible of it", async () => {
+test("AUTH-6: a key is made, listed without its secret, and revoked by what is visible of it", async () => {
   const made = await keys("create", "--name", "ci", "--scopes", "chat,embed", "--models", "sim/*", "--expires", "90d");
   expect(made.code).toBe(0);
   expect(made.out).toMatch(keyPattern);

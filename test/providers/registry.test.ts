@@ -189,7 +189,7 @@ describe("vendors of their own", () => {
     expect(JSON.parse(chat.body)).toMatchObject({ model: "m1" });
   });
 
-  test("a deployment's name cannot leave its path", async () => {
+  test("X14: a deployment's name cannot leave its path", async () => {
     const odd = async (provider: Provider) => {
       for await (const _ of provider.generate?.(ask("hi"), targetOf("p", "../../x?y"), startCall()) ?? []);
     };

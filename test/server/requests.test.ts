@@ -34,8 +34,8 @@ describe("HTTP/1.1", () => {
     "two key headers": { lines: ["x-api-key: a", "X-Api-Key: b"], status: 400 },
     "C22: a subject": { lines: ["x-dragoman-subject: admin"], status: 400 },
     "C22: another's subject": { lines: ["x-cgn-subject: admin"], status: 400 },
-    "two framings": { lines: ["content-length: 3", "transfer-encoding: chunked"], status: 400 },
-    "two lengths": { lines: ["content-length: 3", "content-length: 4"], status: 400 },
+    "X16: two framings": { lines: ["content-length: 3", "transfer-encoding: chunked"], status: 400 },
+    "X16: two lengths": { lines: ["content-length: 3", "content-length: 4"], status: 400 },
     "a folded header": { lines: ["x: a", "  b"], status: 400 },
     "NUL in a value": { lines: ["x: a\0b"], status: 400 },
     "an absolute target": { path: "http://elsewhere/healthz", status: 400 },
@@ -147,7 +147,7 @@ describe("RPC", () => {
     expect(error.findDetails(ErrorInfoSchema)[0]?.reason).toBe("INVALID_REQUEST");
   });
 
-  test("headers that nobody may state have no effect", async () => {
+  test("X7: headers that nobody may state have no effect", async () => {
     const client = createClient(InferenceService, createGrpcTransport({ baseUrl: gateway.url }));
     await client.listModels({}, { headers: { "x-dragoman-user-id": "u", "x-dragoman-tenant": "t", "x-forwarded-user": "root" } });
     expect(gateway.calls[0]?.attribution?.endUserId).toBe("u");

@@ -107,7 +107,7 @@ describeEngines("stores", (engine) => {
     });
   });
 
-  test("a search takes %, _ and backslash as they are, and no case of letters", async () => {
+  test("X12: a search takes %, _ and backslash as they are, and no case of letters", async () => {
     const { stores } = await open();
     const names = { a: "100% sure", b: "1000 sure", c: "snake_case", d: "snakeXcase", e: "back\\slash", f: "BACKSLASH" };
     for (const [id, name] of Object.entries(names)) await stores.keys.create("acme", keyFor(id, { name }));

@@ -22,7 +22,7 @@ const secret = {
 const content = { prompt: "promptHj8Wq3Zr6", toolArgument: "argumentLm2Tx9Vb5" };
 const canaries = Object.entries({ ...secret, ...content }).map(([name, value]) => ({ name, value }));
 
-describe.skipIf(missing !== undefined)("shared records", () => {
+describe.skipIf(missing !== undefined)("X17, X18: shared records", () => {
   const directory = mkdtempSync(join(tmpdir(), "dragoman-canaries-shared-"));
   const configFile = join(directory, "dragoman.json");
   let postgres: PostgresServer;

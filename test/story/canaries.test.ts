@@ -277,7 +277,7 @@ describe("what is planted", () => {
   }, 30_000);
 });
 
-describe("what is planted is found", () => {
+describe("X17, X18: what is planted is found", () => {
   const everything = () => [...listOf(secret), ...listOf(inMetadata), ...issued];
 
   test("in no answer", async () => {

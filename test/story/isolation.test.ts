@@ -4,7 +4,7 @@ import { describeEngines } from "../stores/engines.ts";
 import { operations } from "./isolation-operations.ts";
 import { runIsolation } from "./isolation-run.ts";
 
-describeEngines("isolation", (engine) => {
+describeEngines("X9, ISO-1: isolation", (engine) => {
   test("two tenants do everything at random, and neither meets the other", async () => {
     const { counts, crossings, wrong, bytes } = await runIsolation({
       seed: 20_260_101,

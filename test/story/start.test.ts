@@ -118,7 +118,7 @@ describe("what must not start", () => {
     taken.close();
   });
 
-  test("a broken configuration: exit 78 and every problem with its path", async () => {
+  test("X8: a broken configuration: exit 78 and every problem with its path", async () => {
     const started = launch({ DRAGOMAN__SERVER__MAX_BODY_BYTES: "many", DRAGOMAN__ADMISION__MAX_QUEUE: "1" });
     expect(await exitCode(started)).toBe(78);
     expect(started.err()).toContain("server.max_body_bytes");

@@ -41,7 +41,7 @@ describe("the address", () => {
     expect(pathOf("tunedModels/my-model")).toBe("/tunedModels/my-model:generateContent");
   });
 
-  test("cannot be led elsewhere by a model's name", () => {
+  test("X14: cannot be led elsewhere by a model's name", () => {
     expect(pathOf("../files/x:delete?y#z")).toBe("/models/..%2Ffiles%2Fx%3Adelete%3Fy%23z:generateContent");
   });
 });

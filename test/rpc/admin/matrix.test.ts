@@ -81,7 +81,7 @@ const label = ({ service, method }: { service: DescService; method: DescMethod }
 const ruleAt = ({ service, method }: { service: DescService; method: DescMethod }) =>
   readRule(procedureRules[`${service.typeName}.${method.name}`]);
 
-describe("what is written down", () => {
+describe("X2: what is written down", () => {
   test("is every procedure, with the rule of the contract", () => {
     const declared = methods.map((entry) => [
       `${entry.service.typeName}.${entry.method.name}`,
@@ -100,7 +100,7 @@ describe("what is written down", () => {
   });
 });
 
-describe("the admin port", () => {
+describe("X2: the admin port", () => {
   test.each(adminMethods.map((entry) => [label(entry), entry] as const))("%s", async (_, { service, method }) => {
     const rule = ruleAt({ service, method });
     const url = gateway.app.adminUrl;
@@ -140,7 +140,7 @@ describe("the admin port", () => {
   });
 });
 
-describe("the data port", () => {
+describe("X2: the data port", () => {
   test.each(dataMethods.map((entry) => [label(entry), entry] as const))("%s", async (_, { service, method }) => {
     const rule = ruleAt({ service, method });
     expect(await ask(gateway.app.dataUrl, service, method, undefined)).toBe("Unauthenticated");
