@@ -53,6 +53,27 @@ describeEngines("a large request log", (engine) => {
     }
   });
 
+  test.runIf(engine.name === "sqlite")("is measured without its records", async () => {
+    const database = await openTestDatabase(await engine.newPlace());
+    const plans: string[] = [];
+    const store = createRequestLogStore({
+      ...database,
+      async rows(tenant, sql, values = []) {
+        plans.push(inspect(await database.rows(tenant, `EXPLAIN QUERY PLAN ${sql}`, values)));
+        return database.rows(tenant, sql, values);
+      },
+    });
+    await store.append([recordOf(1)]);
+    for (const tenant of [undefined, "acme"]) {
+      plans.length = 0;
+      await store.prune(tenant, { maxBytes: 1_000_000 });
+      expect(plans).toEqual([
+        expect.stringContaining("COVERING INDEX request_log_by_size"),
+        expect.stringContaining("COVERING INDEX request_contents_by_size"),
+      ]);
+    }
+  });
+
   test("gives every record once, page by page, while others are written", async () => {
     const store = createRequestLogStore(await openTestDatabase(await engine.newPlace()));
     // Many of one time: the order within it must hold too.
