@@ -228,8 +228,7 @@ class Reader {
       if (code !== quote) this.#fail("a key in double quotes is expected");
       const keyAt = this.#at;
       const key = this.#string();
-      // What every object has from elsewhere is rare as a key; all else that is there was read before.
-      if (value[key] !== undefined && Object.hasOwn(value, key)) {
+      if (Object.hasOwn(value, key)) {
         this.#at = keyAt;
         this.#fail(`the key ${JSON.stringify(key.slice(0, 64))} occurs twice`);
       }

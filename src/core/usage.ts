@@ -74,8 +74,9 @@ const otherCharactersPerToken = 1.5;
 /** What a message costs beside its text, and an image whose size is not known. */
 const tokensPerMessage = 4;
 const tokensPerImage = 768;
-/** From this length on asking the engine for the bytes of a text costs less than looking at each character. */
+/** From this length on one search costs less than looking at each character; most texts hold nothing of these. */
 const longText = 32;
+const beyondLatin = /[\u0250-\uffff]/;
 
 /** Counts text as it comes, in O(length) without keeping it. */
 export class TokenEstimate {
@@ -84,8 +85,7 @@ export class TokenEstimate {
   #fixed = 0;
 
   text(text: string): void {
-    // The usual long text is ASCII, which the engine sees at a glance.
-    if (text.length >= longText && Buffer.byteLength(text) === text.length) {
+    if (text.length >= longText && !beyondLatin.test(text)) {
       this.#latin += text.length;
       return;
     }

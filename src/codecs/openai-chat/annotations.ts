@@ -13,13 +13,13 @@ import {
 import { tokenCount } from "../../core/usage.ts";
 import { format } from "./wire.ts";
 
-/** From this length on asking the engine for the bytes of a text costs less than looking at each unit. */
+/** From this length on one search costs less than looking at each unit; most texts hold none of these. */
 const longText = 32;
+const highSurrogate = /[\ud800-\udbff]/;
 
 /** Length in Unicode code points, which is what offsets count. */
 export function codePoints(text: string): number {
-  // Bytes of UTF-8 are as many as UTF-16 units only where each is a character of its own.
-  if (text.length >= longText && Buffer.byteLength(text) === text.length) return text.length;
+  if (text.length >= longText && !highSurrogate.test(text)) return text.length;
   let count = text.length;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
