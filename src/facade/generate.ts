@@ -59,12 +59,12 @@ export function answerGenerate(dialect: Dialect, mount: GenerateMount = {}): Ans
   };
 }
 
-/** The same for a body that has been read. */
-export async function answerBody(exchange: Exchange, dialect: Dialect, body: JsonValue, mount: GenerateMount = {}): Promise<void> {
+/** The same for a body that has been read. Throws, or rejects with, GatewayError. */
+export function answerBody(exchange: Exchange, dialect: Dialect, body: JsonValue, mount: GenerateMount = {}): Promise<void> {
   const { options } = exchange;
   const read = dialect.readRequest(body, requestFacts(exchange, mount.stream));
   const streams = read.stream ?? (mount.usesDefaultStream === true && options.defaultStream);
-  await runGeneration(exchange, { dialect, read, streams, body, answerFacts: newAnswerFacts(options.clock.wall()) });
+  return runGeneration(exchange, { dialect, read, streams, body, answerFacts: newAnswerFacts(options.clock.wall()) });
 }
 
 /** What a dialect may know of the request beside its body. */
@@ -77,7 +77,8 @@ export function newAnswerFacts(wall: number): OwnAnswerFacts {
   return { generationId: ulid(wall), created: Math.floor(wall / 1_000) };
 }
 
-export async function runGeneration(exchange: Exchange, generation: Generation): Promise<void> {
+/** Rejects with GatewayError for a wrong header, before a call begins. */
+export function runGeneration(exchange: Exchange, generation: Generation): Promise<void> {
   const { dialect, read, streams, observer } = generation;
   const { attribution, options } = read.generate;
   const operation = streams ? "generate" : "complete";
@@ -85,15 +86,19 @@ export async function runGeneration(exchange: Exchange, generation: Generation):
   const facts = { operation, dialect: dialect.name, attribution, options, clientPath } as const;
   const writer = streams ? dialect.eventWriter(read, generation.answerFacts) : undefined;
   const wire = wireOf(generation, writer);
-  await withCall(exchange, { ...facts, wire, stop: observer?.stop }, async (call) => {
-    try {
-      await (writer === undefined ? buffer(exchange, generation, call) : stream(exchange, generation, writer, call));
-    } catch (thrown) {
-      const error = GatewayError.from(thrown);
-      await observer?.fail(error);
-      throw error;
-    }
-  });
+  const answer = (call: Call) => (writer === undefined ? buffer(exchange, generation, call) : stream(exchange, generation, writer, call));
+  const watched = observer === undefined ? answer : (call: Call) => tellOfFailure(observer, answer(call));
+  return withCall(exchange, { ...facts, wire, stop: observer?.stop }, watched);
+}
+
+async function tellOfFailure(observer: GenerateObserver, answering: Promise<void>): Promise<void> {
+  try {
+    await answering;
+  } catch (thrown) {
+    const error = GatewayError.from(thrown);
+    await observer.fail(error);
+    throw error;
+  }
 }
 
 function clientPathOf({ dialect, read, place }: Generation, path: string): string {
