@@ -15,7 +15,7 @@ const alone = [
 const slow = [
   "test/cli/{doctor,keys,ledger,main,migrate,records}.test.ts",
   "test/codecs/cut-everywhere.test.ts",
-  "test/limits/redis-state.test.ts",
+  "test/limits/redis-{cuts,state}.test.ts",
   "test/providers/local-embeddings.test.ts",
   "test/regular-expressions.test.ts",
   "test/rpc/grpc-clients.test.ts",

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { StartError } from "../../src/core/start-error.ts";
 import { allTenants, type Database, type Transaction } from "../../src/stores/database.ts";
@@ -50,6 +51,21 @@ describeEngines("migrations", (engine) => {
     }
     expect(cuts).toBeGreaterThan(migrations.flatMap(({ statements }) => statements).length);
     expect((await readSchemaState(database)).pending).toEqual([]);
+    await database.write("acme", [{ sql: "INSERT INTO audit_heads (tenant, sequence, hash) VALUES (?, 1, '')", values: ["acme"] }]);
+  }, 60_000);
+
+  test("S9: complete when their program was killed in the middle of them", async () => {
+    const place = await engine.newPlace();
+    const program = new URL("migrate-and-die.ts", import.meta.url).pathname;
+    const most = migrations.flatMap(({ statements }) => statements).length;
+    // The first and the last statement, some between them, and then it runs to its end.
+    for (const statement of [1, 2, Math.floor(most / 2), most - 1, 4 * most]) {
+      const words = [engine.name, place.dataDir, place.databaseUrl?.reveal() ?? "", String(statement)];
+      const { signal, status, stderr } = spawnSync(process.execPath, [program, ...words], { encoding: "utf8", timeout: 30_000 });
+      expect({ signal, status, stderr }).toMatchObject(statement > most ? { status: 0 } : { signal: "SIGKILL" });
+    }
+    expect(await pendingMigrations(place)).toEqual([]);
+    const database = openBareDatabase(place);
     await database.write("acme", [{ sql: "INSERT INTO audit_heads (tenant, sequence, hash) VALUES (?, 1, '')", values: ["acme"] }]);
   }, 60_000);
 
