@@ -1,6 +1,6 @@
 /** Making, changing and ending keys: the same for the admin service, the command line and the first start. */
 import type { Clock } from "../core/clock.ts";
-import { GatewayError } from "../core/error.ts";
+import { GatewayError, invalidField } from "../core/error.ts";
 import type { ApiKeyChanges, ApiKeyRecord, KeyCheck, KeyStore, NewApiKey } from "../core/key-store.ts";
 import { isAddressOrRange } from "../core/peer.ts";
 import type { Principal } from "../core/principal.ts";
@@ -9,8 +9,8 @@ import { Secret } from "../core/secret.ts";
 import type { ProjectStore } from "../core/tenant-store.ts";
 import { readGrants } from "./grants.ts";
 import type { KeyChanges } from "./key-changes.ts";
-import { isForOneCall, type KeyParts, makeKeyId, makeKeyParts, visiblePrefix, writeKey } from "./key-format.ts";
-import { hasAdminKey, isAdminKey } from "./last-admin.ts";
+import { type KeyParts, makeKeyId, makeKeyParts, visiblePrefix, writeKey } from "./key-format.ts";
+import { hasAdminKey, isAdminKey, keepingAdmin } from "./last-admin.ts";
 import type { Pepper } from "./pepper.ts";
 
 /** What somebody may say of a key. */
@@ -179,22 +179,12 @@ export class KeyAdministration {
     refuseMore(facts, maker);
   }
 
-  /**
-   * Nobody locks everybody out by mistake: a check that throws invalid_request where a change would leave the tenant without a
-   * key that administers it. It runs inside the change, so of two admins who end each other's keys at once one stays. Whoever
-   * calls by other means than a key of the tenant is still in.
-   */
+  /** Undefined where the change takes no admin away. */
   #keepingAdmin(before: ApiKeyRecord, changes: ApiKeyChanges, maker: Principal | typeof installer): KeyCheck | undefined {
-    const { tenant } = before;
-    if (maker === installer || maker.kind !== "key" || maker.tenant !== tenant) return undefined;
     const now = this.#options.clock.wall();
-    if (!isAdminKey(before, now) || isAdminKey({ ...before, ...changes }, now)) return undefined;
-    return async (changing) => {
-      const own = await changing.keys.get(tenant, maker.id);
-      // A key that is configured is not in the store; one for a single call is over by now, and was made for emergencies.
-      if (own === undefined || isForOneCall(own) || (await hasAdminKey(changing, tenant, now))) return;
-      refuse("id", "is the last key that administers this tenant; make another one first, or rotate it");
-    };
+    if (maker === installer || !isAdminKey(before, now) || isAdminKey({ ...before, ...changes }, now)) return undefined;
+    const description = "is the last key that administers this tenant; make another one first, or rotate it";
+    return keepingAdmin(maker, before.tenant, now, () => invalidField("id", description));
   }
 
   #tell(record: ApiKeyRecord): ApiKeyRecord {

@@ -43,7 +43,7 @@ export function createAdminServices({ stores, people, limits, prices, router, re
   const targets = () => router.models().flatMap(targetsOf);
   return [
     adminService(KeyService, createKeyService({ ...stores, administration })),
-    adminService(TenantService, createTenantService({ ...stores, onChange: forgetTenant })),
+    adminService(TenantService, createTenantService({ ...stores, clock: systemClock, onChange: forgetTenant })),
     adminService(AuditService, createAuditService(stores.audit)),
     adminService(LimitService, createLimitService({ ...stores, desk: limits })),
     adminService(RequestLogService, createRequestLogService({ ...stores, clock, stopping, onWritten })),

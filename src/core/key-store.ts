@@ -2,7 +2,6 @@
 import type { Page, PageRequest } from "./page.ts";
 import type { Role } from "./principal.ts";
 import type { Scope } from "./scope.ts";
-import type { ProjectStore } from "./tenant-store.ts";
 
 export interface ApiKeyRecord {
   /** Unique over all tenants: a key is found before its tenant is known. */
@@ -86,7 +85,7 @@ export interface ApiKeyFilter {
 /** Keys and projects of one tenant as they are in the middle of a change: with it, and with every change that came before. */
 export interface ChangingKeys {
   readonly keys: Pick<KeyStore, "get" | "list">;
-  readonly projects: Pick<ProjectStore, "get">;
+  readonly projects: { get(tenant: string, id: string): Promise<{ readonly enabled: boolean } | undefined> };
 }
 
 /** Throws what is wrong with a change. It uses nothing but its argument, and may run again. */

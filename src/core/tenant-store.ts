@@ -1,4 +1,5 @@
 /** Tenants, and the projects inside them. A project belongs to exactly one tenant; keys belong to a project. */
+import type { KeyCheck } from "./key-store.ts";
 import type { Page, PageRequest } from "./page.ts";
 
 export interface TenantRecord {
@@ -51,5 +52,6 @@ export interface ProjectStore {
   create(tenant: string, id: string, facts: Required<ProjectChanges>): Promise<ProjectRecord>;
   get(tenant: string, id: string): Promise<ProjectRecord | undefined>;
   list(tenant: string, page: PageRequest): Promise<Page<ProjectRecord>>;
-  update(tenant: string, id: string, changes: ProjectChanges, etag?: string): Promise<ProjectRecord>;
+  /** What `check` throws undoes the change; no change of keys, and none of another project that is checked, comes between the two. */
+  update(tenant: string, id: string, changes: ProjectChanges, etag?: string, check?: KeyCheck): Promise<ProjectRecord>;
 }

@@ -1,13 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 import type { ApiKeyChanges, ApiKeyRecord, ChangingKeys, KeyStore, NewApiKey } from "../core/key-store.ts";
 import { allTenants, type Database, flag, onlyRow, type Row, type SqlValue, type TenantScope, type Transaction } from "./database.ts";
+import { findProject } from "./find-project.ts";
 import { readPage } from "./read-page.ts";
 import { readBoolean, readNumber, readOptionalNumber, readText, readTexts } from "./read-value.ts";
 import { creating, etagOf, nextVersion, readVersion, updateRow } from "./revision.ts";
-import { findProject } from "./tenants.ts";
 import { Where } from "./where.ts";
 
-const counted = "api_keys";
+/** What changes of keys are counted as. */
+export const countedKeys = "api_keys";
 
 export function createKeyStore(database: Database, clock: Clock): KeyStore {
   return {
@@ -15,7 +16,7 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
       return creating("key", () =>
         database.transaction(tenant, async (transaction) => {
           const now = clock.wall();
-          const version = await nextVersion(transaction, counted);
+          const version = await nextVersion(transaction, countedKeys);
           const columns = { ...columnsOf(key), tenant, version, created_at: now, updated_at: now, revision: 1 };
           const names = Object.keys(columns);
           const sql = `INSERT INTO api_keys (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING *`;
@@ -29,7 +30,7 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
     update(tenant, id, changes, etag, check) {
       return database.transaction(tenant, async (transaction) => {
         // From here on nobody else changes keys: they wait for the counter.
-        const version = await nextVersion(transaction, counted);
+        const version = await nextVersion(transaction, countedKeys);
         const change = { table: "api_keys", what: "key", key: Where.ofTenant(tenant).equal("id", id), etag };
         const record = readKey(await updateRow(transaction, change, { ...changedColumns(changes), version }, clock.wall()));
         await check?.(changingKeys(transaction));
@@ -47,7 +48,7 @@ export function createKeyStore(database: Database, clock: Clock): KeyStore {
 
     findById: (id) => findKey(database, allTenants, new Where().equal("id", id)),
     findBySha256: (hash) => findKey(database, allTenants, new Where().equal("hash", hash).equal("hash_kind", "sha256")),
-    version: () => readVersion(database, counted),
+    version: () => readVersion(database, countedKeys),
 
     async changesSince(version, limit) {
       const sql = "SELECT * FROM api_keys WHERE version > ? ORDER BY version LIMIT ?";
@@ -83,7 +84,8 @@ function readingKeys(source: Pick<Database, "rows">): Pick<KeyStore, "get" | "li
   };
 }
 
-function changingKeys(transaction: Transaction): ChangingKeys {
+/** Whoever asks them has the counter of keys locked: `nextVersion` or `holdVersion`. */
+export function changingKeys(transaction: Transaction): ChangingKeys {
   const inside: Pick<Database, "rows"> = { rows: async (_, sql, values) => (await transaction.run(sql, values)).rows };
   return { keys: readingKeys(inside), projects: { get: (tenant, id) => findProject(inside, tenant, id) } };
 }

@@ -76,6 +76,11 @@ export async function nextVersion(transaction: Transaction, kind: string): Promi
   return readNumber(row, "value");
 }
 
+/** Keeps others from changing records of a kind until the transaction is over, without a change of its own. */
+export async function holdVersion(transaction: Transaction, kind: string): Promise<void> {
+  await transaction.run("UPDATE versions SET value = value WHERE kind = ?", [kind]);
+}
+
 /** 0 where nothing ever changed. */
 export async function readVersion(database: Database, kind: string): Promise<number> {
   const [row] = await database.rows("*", "SELECT value FROM versions WHERE kind = ?", [kind]);

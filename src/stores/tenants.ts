@@ -1,9 +1,11 @@
 import type { Clock } from "../core/clock.ts";
-import type { ProjectRecord, ProjectStore, TenantRecord, TenantStore } from "../core/tenant-store.ts";
+import type { ProjectStore, TenantRecord, TenantStore } from "../core/tenant-store.ts";
 import { allTenants, type Database, flag, onlyRow, type Row } from "./database.ts";
+import { findProject, readProject } from "./find-project.ts";
+import { changingKeys, countedKeys } from "./keys.ts";
 import { readPage } from "./read-page.ts";
 import { readBoolean, readNumber, readText } from "./read-value.ts";
-import { creating, etagOf, updateRow } from "./revision.ts";
+import { creating, etagOf, holdVersion, updateRow } from "./revision.ts";
 import { Where } from "./where.ts";
 
 export function createTenantStore(database: Database, clock: Clock): TenantStore {
@@ -71,17 +73,17 @@ export function createProjectStore(database: Database, clock: Clock): ProjectSto
         page,
       ),
 
-    update(tenant, id, { name, enabled, settingsJson }, etag) {
+    update(tenant, id, { name, enabled, settingsJson }, etag, check) {
       const change = { table: "projects", what: "project", key: Where.ofTenant(tenant).equal("id", id), etag };
       const columns = { name, enabled: flag(enabled), settings: settingsJson };
-      return database.transaction(tenant, async (transaction) => readProject(await updateRow(transaction, change, columns, clock.wall())));
+      return database.transaction(tenant, async (transaction) => {
+        if (check !== undefined) await holdVersion(transaction, countedKeys);
+        const record = readProject(await updateRow(transaction, change, columns, clock.wall()));
+        await check?.(changingKeys(transaction));
+        return record;
+      });
     },
   };
-}
-
-export async function findProject(source: Pick<Database, "rows">, tenant: string, id: string): Promise<ProjectRecord | undefined> {
-  const [row] = await source.rows(tenant, "SELECT * FROM projects WHERE tenant = ? AND id = ?", [tenant, id]);
-  return row === undefined ? undefined : readProject(row);
 }
 
 function readTenant(row: Row): TenantRecord {
@@ -89,19 +91,6 @@ function readTenant(row: Row): TenantRecord {
     id: readText(row, "tenant"),
     name: readText(row, "name"),
     timeZone: readText(row, "time_zone"),
-    enabled: readBoolean(row, "enabled"),
-    settingsJson: readText(row, "settings"),
-    createdAt: readNumber(row, "created_at"),
-    updatedAt: readNumber(row, "updated_at"),
-    etag: etagOf(row),
-  };
-}
-
-function readProject(row: Row): ProjectRecord {
-  return {
-    tenant: readText(row, "tenant"),
-    id: readText(row, "id"),
-    name: readText(row, "name"),
     enabled: readBoolean(row, "enabled"),
     settingsJson: readText(row, "settings"),
     createdAt: readNumber(row, "created_at"),

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { installer, plainKey } from "../../src/access/key-administration.ts";
+import { keepingAdmin } from "../../src/access/last-admin.ts";
 import { openAccess } from "../../src/access/open-access.ts";
 import { createPepper, createPeppers } from "../../src/access/pepper.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { invalidField } from "../../src/core/error.ts";
 import { silentLog } from "../../src/core/log.ts";
 import { Secret } from "../../src/core/secret.ts";
 import type { Stores } from "../../src/core/stores.ts";
@@ -81,6 +83,41 @@ describeEngines("keys", (engine) => {
       const refused = outcomes.filter((outcome) => outcome.status === "rejected");
       expect(refused.map(({ reason }) => String(reason))).toEqual([expect.stringContaining("last key that administers")]);
       expect(await gateways[0]?.administration.hasAdmin(tenant)).toBe(true);
+    }
+  });
+
+  test("of admins who disable each other's projects at once, or a key and its maker's project, one stays", async () => {
+    const { place, clock, stores } = await open();
+    const second = await openTestStores(place, clock);
+    const gateways = await Promise.all([stores, second].map((of) => openKeyScene({ from: { clock, stores: of } })));
+    for (let round = 0; round < 8; round++) {
+      const tenant = `t${round}`;
+      for (const project of ["left", "right"])
+        await stores.projects.create(tenant, project, { name: "", enabled: true, settingsJson: "{}" });
+      const [left, right] = await Promise.all(
+        gateways.map(async ({ administration, ask }, index) => {
+          const project = index === 0 ? "left" : "right";
+          const { record, secret } = await administration.create(tenant, { ...plainKey, project, roles: ["admin"] }, installer);
+          const principal = await ask(secret.reveal());
+          if (typeof principal === "string") throw new Error(principal);
+          return { id: record.id, principal };
+        }),
+      );
+      const disable = (of: Stores, project: string, maker: typeof left) => {
+        if (maker === undefined) throw new Error("nobody disables it");
+        const check = keepingAdmin(maker.principal, tenant, clock.wall(), () => invalidField("project.enabled", "is the last"));
+        return of.projects.update(tenant, project, { enabled: false }, undefined, check);
+      };
+      const outcomes = await Promise.allSettled([
+        round % 2 === 0
+          ? disable(stores, "right", left)
+          : gateways[0]?.administration.revoke(tenant, right?.id ?? "", left?.principal ?? installer),
+        disable(second, "left", right),
+      ]);
+      expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+      const keys = (await stores.keys.list(tenant, { role: "admin", revoked: false }, { size: 9 })).items;
+      const open = await Promise.all(keys.map(async ({ project }) => (await stores.projects.get(tenant, project))?.enabled));
+      expect(open).toContain(true);
     }
   });
 

@@ -8,7 +8,9 @@ import {
   TenantSchema,
   type TenantService,
 } from "../../../gen/dragoman/admin/v1/tenant_service_pb.ts";
+import { keepingAdmin } from "../../access/last-admin.ts";
 import { changesAllTenants, seesAllTenants } from "../../core/access.ts";
+import type { Clock } from "../../core/clock.ts";
 import { GatewayError, invalidField } from "../../core/error.ts";
 import { isJsonObject, parseJson } from "../../core/json.ts";
 import { defaultProject, defaultTenant } from "../../core/principal.ts";
@@ -21,13 +23,14 @@ import { readUpdateMask } from "./update-mask.ts";
 export interface TenantServiceOptions {
   readonly tenants: TenantStore;
   readonly projects: ProjectStore;
+  readonly clock: Clock;
   /** Told when keys of a tenant may have stopped or begun to work. */
   readonly onChange: (tenant: string) => void;
 }
 
 const emptySettings = "{}";
 
-export function createTenantService({ tenants, projects, onChange }: TenantServiceOptions): ServiceImpl<typeof TenantService> {
+export function createTenantService({ tenants, projects, clock, onChange }: TenantServiceOptions): ServiceImpl<typeof TenantService> {
   return {
     async createTenant({ tenant }, context) {
       const call = adminCallOf(context);
@@ -117,6 +120,9 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
         throw invalidField("project.enabled", "would lock you out, as it is your own project; a caller of another project must do that");
       }
       const before = await projects.get(tenant, id);
+      const disables = fields.has("enabled") && !enabled;
+      const lockedOut = () =>
+        invalidField("project.enabled", "would disable the last key that administers this tenant; make another one first");
       const record = await projects.update(
         tenant,
         id,
@@ -126,6 +132,7 @@ export function createTenantService({ tenants, projects, onChange }: TenantServi
           ...(fields.has("settings_json") ? readSettings(settingsJson, "project.settings_json") : {}),
         },
         etag || undefined,
+        disables ? keepingAdmin(call.principal, tenant, clock.wall(), lockedOut) : undefined,
       );
       onChange(tenant);
       const after = writeProject(record);
