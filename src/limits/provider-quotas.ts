@@ -43,6 +43,8 @@ export function createProviderQuotas(state: LimitState, quotas: ReadonlyMap<stri
   }
 
   function placeOf(id: string, provider: string, counters: readonly Counter[], { verdict, levels }: TakeReply): ProviderPlace {
+    // Nobody can count now: the provider itself says when it is too much.
+    if (verdict === "away") return open;
     if (verdict !== "taken") {
       const waits = levels.map(({ waitMs }) => waitMs);
       return { waitMs: Math.max(1, ...waits), levels: counters.flatMap((counter, index) => levelOf(provider, counter, levels[index])) };
