@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface GatewayProcess {
+  readonly pid: number;
   /** Data port. */
   readonly url: string;
   readonly adminUrl: string;
@@ -20,8 +21,12 @@ const startMs = 60_000;
 const compileCache = join(tmpdir(), "dragoman-compile-cache");
 
 /** Rejects with what the program wrote where it does not start. Nothing of this process's keys reaches it. */
-export async function startGatewayProcess(config: string, words: readonly string[] = []): Promise<GatewayProcess> {
-  const child = spawn(process.execPath, ["src/main.ts", "serve", "--config", config, ...words], {
+export async function startGatewayProcess(
+  config: string,
+  words: readonly string[] = [],
+  nodeWords: readonly string[] = [],
+): Promise<GatewayProcess> {
+  const child = spawn(process.execPath, [...nodeWords, "src/main.ts", "serve", "--config", config, ...words], {
     cwd: join(import.meta.dirname, "../.."),
     env: {
       PATH: process.env.PATH ?? "",
@@ -53,6 +58,7 @@ export async function startGatewayProcess(config: string, words: readonly string
   }
   const [url = "", adminUrl = ""] = out.match(/http:\/\/127\.0\.0\.1:\d+/g) ?? [];
   return {
+    pid: child.pid ?? 0,
     url,
     adminUrl,
     async kill() {

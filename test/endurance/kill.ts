@@ -5,14 +5,12 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UsageBasis } from "../../gen/dragoman/v1/usage_pb.ts";
 import { systemClock } from "../../src/core/clock.ts";
-import type { LedgerRow } from "../../src/core/ledger-row.ts";
-import type { LedgerStore } from "../../src/core/ledger-store.ts";
 import { silentLog } from "../../src/core/log.ts";
 import { Secret } from "../../src/core/secret.ts";
 import { startSim } from "../../src/sim/server/start-sim.ts";
 import { createStores } from "../../src/stores/create-stores.ts";
+import { compareWithBill, readAllRows } from "./compare-with-bill.ts";
 import { type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
 
 export interface KillOptions {
@@ -143,14 +141,10 @@ export async function runKillTest({ seed, kills, clients, journal, databaseUrl }
       log: silentLog,
     });
     try {
-      const rows = await allRows(store.ledger);
+      const rows = await readAllRows(store.ledger);
       const openRows = (await store.ledger.openRows(undefined, { size: 1_000 })).items.length;
-      const users = new Map(sim.requests().map(({ id, body }) => [id, userOf(body)]));
       return {
-        ...compare(
-          rows,
-          sim.bill().map((bill) => ({ ...bill, user: users.get(bill.id) ?? "" })),
-        ),
+        ...compareWithBill(rows, sim),
         seed,
         kills,
         rows: rows.length,
@@ -165,42 +159,6 @@ export async function runKillTest({ seed, kills, clients, journal, databaseUrl }
     await sim.close();
     rmSync(directory, { recursive: true, force: true });
   }
-}
-
-interface Bill {
-  readonly user: string;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
-
-function compare(rows: readonly LedgerRow[], bills: readonly Bill[]) {
-  const rowsByUser = Map.groupBy(rows, ({ endUser }) => endUser);
-  const exact = ({ user, inputTokens, outputTokens }: Bill) => {
-    const usage = rowsByUser.get(user)?.[0]?.usage;
-    return usage?.basis !== UsageBasis.PROVIDER || (usage.inputTokens === inputTokens && usage.outputTokens === outputTokens);
-  };
-  return {
-    billed: bills.length,
-    lost: bills.filter(({ user }) => !rowsByUser.has(user)).length,
-    double: [...rowsByUser.values()].filter(({ length }) => length > 1).length,
-    crashed: rows.filter(({ outcome }) => outcome === "crash").length,
-    wrong: bills.filter((bill) => !exact(bill)).length,
-  };
-}
-
-async function allRows(ledger: LedgerStore): Promise<LedgerRow[]> {
-  const rows: LedgerRow[] = [];
-  for (let cursor: string | undefined; ; ) {
-    const page = await ledger.scan("default", {}, { size: 1_000, cursor });
-    rows.push(...page.items);
-    if (page.next === undefined) return rows;
-    cursor = page.next;
-  }
-}
-
-/** The script's id, wherever a wire format puts the user's text. */
-function userOf(body: unknown): string {
-  return /\bkill-\d+\b/.exec(JSON.stringify(body) ?? "")?.[0] ?? "";
 }
 
 /** Numbers from 0 to 1, the same for the same seed; mulberry32. */

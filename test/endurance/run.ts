@@ -14,8 +14,18 @@ import { killRuns } from "./kill-runs.ts";
 import { limitsRun } from "./limits.ts";
 import { recoverRun } from "./recover.ts";
 import { relayIdentityRun } from "./relay-identity.ts";
+import { soakRun } from "./soak.ts";
 
-const runs: readonly EnduranceRun[] = [...killRuns, recoverRun, ...isolationRuns, keyTimingRun, relayIdentityRun, limitsRun, abortsRun];
+const runs: readonly EnduranceRun[] = [
+  ...killRuns,
+  recoverRun,
+  ...isolationRuns,
+  keyTimingRun,
+  relayIdentityRun,
+  limitsRun,
+  abortsRun,
+  soakRun,
+];
 
 const results = join(import.meta.dirname, "RESULTS.md");
 const options = Object.fromEntries(runs.flatMap((run) => Object.keys(run.options)).map((name) => [name, { type: "string" } as const]));
