@@ -116,7 +116,7 @@ describe("serve", () => {
     expect(out()).not.toContain("canary");
   });
 
-  test("a second signal does not wait for the calls that run", async () => {
+  test("P2: a second signal does not wait for the calls that run", async () => {
     const { child, ended, out, error } = start(["--port", "0", "--admin-port", "0"], {
       ...quiet,
       DRAGOMAN__SERVER__DRAIN_NOTICE_SECONDS: "60",

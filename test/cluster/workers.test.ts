@@ -103,7 +103,7 @@ describe("several workers", { timeout: 180_000 }, () => {
     expect((await ask(gateway.url, quickScript).reply).status).toBe(200);
   });
 
-  test("one that ends again and again waits longer each time, and leaves the other alone", async () => {
+  test("P5: one that ends again and again waits longer each time, and leaves the other alone", async () => {
     const gateway = await start();
     const other = gateway.workers().get(1);
     for (let end = 1; end <= 3; end++) {
@@ -125,7 +125,7 @@ describe("several workers", { timeout: 180_000 }, () => {
     expect(replies.map(({ status, error }) => error ?? status)).toEqual([200, 200, 200, 200]);
   });
 
-  test("SIGTERM lets running streams end on every worker and exits 0", async () => {
+  test("P1: SIGTERM lets running streams end on every worker and exits 0", async () => {
     const gateway = await start();
     const streams = await beginStreams(gateway, 8, 1_500);
     gateway.primary.kill("SIGTERM");
@@ -136,7 +136,7 @@ describe("several workers", { timeout: 180_000 }, () => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  test("a second signal ends running streams in words", async () => {
+  test("P2: a second signal ends running streams in words", async () => {
     const gateway = await start();
     const streams = await beginStreams(gateway, 4, 60_000);
     gateway.primary.kill("SIGTERM");

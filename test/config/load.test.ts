@@ -163,7 +163,7 @@ describe("a directory", () => {
     expect(config.providers.a?.models).toBeUndefined();
     expect(config.log_level).toBe("error");
   });
-  test("problems name the file they are in", () => {
+  test("S8: problems name the file they are in", () => {
     directory.write("e/a.yaml", "providers: { x: { type: openai } }");
     directory.write("e/b.yaml", "providers:\n  y: { typ: openai }");
     expect(() => loadConfig({ file: "e", env: {}, cwd })).toThrow(

@@ -110,7 +110,7 @@ describe("slots", () => {
     expect(state.slotsHeld).toBe(0);
   });
 
-  test("of a process that died are given back", () => {
+  test("P5: of a process that died are given back", () => {
     const { state } = start();
     state.take(takeOf([slotsOf(2)]), "worker-1");
     state.take(takeOf([slotsOf(2)]), "worker-2");

@@ -1,4 +1,4 @@
-/** R5 and R8: replies that are lost after their script ran, and calls that do not wait for theirs. */
+/** R5, R8 and R9: replies that are lost after their script ran, and calls that do not wait for theirs, and clocks that are wrong. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
@@ -38,6 +38,26 @@ describe.skipIf(!hasRedisServer)("counters in Redis", { timeout: 90_000 }, () =>
       }
     }
   }
+
+  test("R9: processes whose clocks are 10 s apart hold a limit together, and agree on the time", async () => {
+    const processes = await Promise.all(
+      [-5_000, 5_000].map(async (ahead) => {
+        const clock = { now: () => systemClock.now(), wall: () => Date.now() + ahead };
+        const counters = new RedisCounters({ url: server.url, cluster: false, sentinel: "", commandTimeoutMs: 10_000, clock });
+        onTestFinished(() => counters.close());
+        expect(await counters.connect()).toBe(true);
+        return counters;
+      }),
+    );
+    const counter = windowOf(100, 3_600_000);
+    const verdicts = await Promise.all(
+      Array.from({ length: 400 }, async (_, call) => (await processes[call % 2]?.take(takeOf([counter])))?.verdict),
+    );
+    expect(verdicts.filter((verdict) => verdict === "taken")).toHaveLength(100);
+    // Days and months begin by this clock: far nearer than their own are to each other.
+    const [one = 0, other = 0] = processes.map((counters) => counters.wall());
+    expect(Math.abs(one - other)).toBeLessThan(5_000);
+  });
 
   test("R5: 300 replies are lost after their script ran, and every take and settlement counts once", async () => {
     const operations = 25;

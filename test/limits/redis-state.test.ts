@@ -58,7 +58,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
     expect(keys.every((key) => /^dragoman:limit:\{(?:acme|other|default)\}:/.test(key))).toBe(true);
   });
 
-  test("admit 97 to 101 % at ten times the rate, offered by two processes", async () => {
+  test("L7: admit 97 to 101 % at ten times the rate, offered by two processes", async () => {
     const states = [await join(), await join()];
     const counter = windowOf(100, 1_000, { fallback: "closed" });
     const calls: TimedCall[] = [];
@@ -78,7 +78,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
     expectHeld(calls, { limit: 100, windowMs: 1_000 });
   });
 
-  test("count an operation once, however often it is sent, and settle it once", async () => {
+  test("R5: count an operation once, however often it is sent, and settle it once", async () => {
     const counters = new RedisCounters({ url: server.url, cluster: false, sentinel: "", commandTimeoutMs: 300, clock: systemClock });
     await counters.connect();
     const take = takeOf([windowOf(100, 60_000, { need: 40 }), budgetOf(1_000, 500, { seed: 0 }), slotsOf(5)]);
@@ -92,7 +92,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
     counters.close();
   });
 
-  test("take part in a cut: an operation whose answer was lost is settled by what it put there", async () => {
+  test("R5: take part in a cut: an operation whose answer was lost is settled by what it put there", async () => {
     const counters = new RedisCounters({ url: server.url, cluster: false, sentinel: "", commandTimeoutMs: 300, clock: systemClock });
     await counters.connect();
     const take = takeOf([windowOf(1_000, 60_000, { need: 400 })]);
@@ -159,7 +159,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
       await server.start();
     });
 
-    test("nobody waits: each process has its share, closed limits are closed, open ones open", async () => {
+    test("R2: nobody waits: each process has its share, closed limits are closed, open ones open", async () => {
       const lines: string[] = [];
       const state = await join(2, { ...silentLog, warn: (message) => lines.push(message) });
       expect(await verdictOf(state, [windowOf(10, 60_000)])).toBe("taken");
@@ -174,7 +174,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
       expect(lines).toHaveLength(1);
     });
 
-    test("a frozen one is left alone after one call, and used again within two seconds of its return", async () => {
+    test("R3: a frozen one is left alone after one call, and used again within two seconds of its return", async () => {
       const state = await join(2, silentLog, 50);
       const counter = windowOf(1_000_000, 60_000);
       server.freeze();
@@ -188,7 +188,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
       expect(await verdictOf(state, [counter])).toBe("taken");
     });
 
-    test("what was let in is told when it is back, once, and counters count on", async () => {
+    test("R4: what was let in is told when it is back, once, and counters count on", async () => {
       const state = await join();
       const counter = windowOf(1_000, 60_000, { need: 10 });
       const running = takeOf([counter]);
@@ -207,7 +207,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
       expect(state.away).toBe(false);
     });
 
-    test("a budget that Redis lost is asked for, and never begins below what was seen", async () => {
+    test("R7: a budget that Redis lost is asked for, and never begins below what was seen", async () => {
       const state = await join(1);
       const budget = budgetOf(100, 60, { seed: 0 });
       expect(await verdictOf(state, [budget])).toBe("taken");
@@ -217,7 +217,7 @@ describe.skipIf(!hasRedisServer)("counters in Redis", () => {
       expect(await verdictOf(state, [budgetOf(100, 40, { seed: 10 })])).toBe("taken");
     });
 
-    test("at start the process starts, and joins when Redis comes", async () => {
+    test("R1: at start the process starts, and joins when Redis comes", async () => {
       await server.kill();
       const state = await join();
       expect(state.away).toBe(true);

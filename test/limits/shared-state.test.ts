@@ -36,7 +36,7 @@ function start() {
   return { facts, settled, state };
 }
 
-test("a take that may have happened and is refused here is taken back when the shared state is there again", async () => {
+test("R5: a take that may have happened and is refused here is taken back when the shared state is there again", async () => {
   const { facts, settled, state } = start();
   await state.ready();
   facts.cut = true;

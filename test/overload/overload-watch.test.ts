@@ -34,7 +34,7 @@ function open(limits: Partial<OverloadLimits> = {}) {
 }
 
 describe("an overloaded process", () => {
-  test("refuses while its event loop is slow, says when to come back, and takes calls again", () => {
+  test("P4: refuses while its event loop is slow, says when to come back, and takes calls again", () => {
     const { watch, lines, pass } = open();
     pass(1_000);
     expect(watch.refusal()).toBeUndefined();
@@ -56,7 +56,7 @@ describe("an overloaded process", () => {
     expect(watch.refusal()).toBeUndefined();
   });
 
-  test("refuses while the heap is nearly full; one look is not enough", () => {
+  test("P8: refuses while the heap is nearly full; one look is not enough", () => {
     const { watch, pass, fill, ended } = open();
     pass(250);
     fill(0.9);
@@ -109,7 +109,7 @@ describe("the health port of a thread", () => {
     expect(await look()).toBe("503 stalled");
   });
 
-  test("answers while the event loop of the process stands still", async () => {
+  test("P4: answers while the event loop of the process stands still", async () => {
     const { thread } = await start(100);
     const { Worker } = await import("node:worker_threads");
     // Asks from another thread, for this one is held up.

@@ -144,7 +144,7 @@ describe("stopping", () => {
     };
   }
 
-  test("readiness goes off first, the port still takes calls, then running streams finish", async () => {
+  test("P1: readiness goes off first, the port still takes calls, then running streams finish", async () => {
     const { release, operations } = held();
     const gateway = await startGateway({ operations, drain: { noticeMs: 150, graceMs: 5_000 } });
     const client = createClient(InferenceService, createGrpcTransport({ baseUrl: gateway.url }));
@@ -177,7 +177,7 @@ describe("stopping", () => {
     await expect(fetch(`${gateway.adminUrl}/healthz`)).rejects.toThrow();
   });
 
-  test("what runs longer than the grace is told why and ends", async () => {
+  test("P1: what runs longer than the grace is told why and ends", async () => {
     const gateway = await startGateway({ operations: held().operations, drain: { noticeMs: 0, graceMs: 80 } });
     const client = createClient(InferenceService, createGrpcTransport({ baseUrl: gateway.url }));
     const reading = (async () => {
@@ -189,7 +189,7 @@ describe("stopping", () => {
     await stopped;
   });
 
-  test("a second stop does not wait", async () => {
+  test("P2: a second stop does not wait", async () => {
     const gateway = await startGateway({ operations: held().operations, drain: { noticeMs: 60_000, graceMs: 60_000 } });
     const client = createClient(InferenceService, createGrpcTransport({ baseUrl: gateway.url }));
     const reading = (async () => {

@@ -314,13 +314,13 @@ describe("over processes", { timeout: 240_000 }, () => {
     expectHeld(await stop(), limit);
   }
 
-  test("one process admits 97 to 101 %", async () => {
+  test("L7: one process admits 97 to 101 %", async () => {
     const { url } = await start({ limits: { rules } });
     await chat(url);
     await expectRate([url]);
   });
 
-  test("two workers without Redis admit 97 to 101 % together", async () => {
+  test("L7: two workers without Redis admit 97 to 101 % together", async () => {
     const { url } = await start({ limits: { rules }, ...workerStores }, ["--workers", "2"]);
     await Promise.all([chat(url), chat(url)]);
     await expectRate([url, url]);
@@ -336,13 +336,13 @@ describe("over processes", { timeout: 240_000 }, () => {
     const startTwo = (limits: object) =>
       Promise.all([0, 1].map(() => start({ limits, redis: { command_timeout_ms: 2_000 } }, [], { REDIS_URL: redis.url.reveal() })));
 
-    test("two admit 97 to 101 % together", async () => {
+    test("L7: two admit 97 to 101 % together", async () => {
       const two = await startTwo({ machines: 2, rules });
       await Promise.all(two.map(({ url }) => chat(url)));
       await expectRate(two.map(({ url }) => url));
     });
 
-    test("none loses a request or a caller while Redis is killed, and all say so", async () => {
+    test("R2, R4: none loses a request or a caller while Redis is killed, and all say so", async () => {
       // Each may admit half of it alone, which is more than any machine asks.
       const two = await startTwo({ machines: 2, rules: [{ ...rules[0], requests_per_second: 1_000_000_000 }] });
       const { calls, stop } = offer(two.map(({ url }) => url));

@@ -190,7 +190,7 @@ describe.skipIf(missing !== undefined)("outages under load", { timeout: 90_000 }
   }
   let startedAt = 0;
 
-  test("Redis is killed, restarted, and stands still", async () => {
+  test("R2, R3, R4: Redis is killed, restarted, and stands still", async () => {
     startedAt = Date.now();
     gateway = await start();
     await becomes(ready);
@@ -244,7 +244,7 @@ describe.skipIf(missing !== undefined)("outages under load", { timeout: 90_000 }
     );
   });
 
-  test("both are away at the start, and come later", async () => {
+  test("R1, S6: both are away at the start, and come later", async () => {
     await Promise.all([redis.kill(), postgres.stop()]);
     startedAt = Date.now();
     gateway = await start({ api_key: configuredKey });
@@ -278,7 +278,7 @@ describe.skipIf(missing !== undefined)("outages under load", { timeout: 90_000 }
 
     const strangers = () => writeKey(makeKeyParts("live"));
 
-    test.each(["stopped", "frozen"])("is %s, and comes back", async (how) => {
+    test.each(["stopped", "frozen"])("S6: is %s, and comes back", async (how) => {
       startedAt = Date.now();
       gateway = await start();
       await becomes(ready);

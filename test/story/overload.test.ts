@@ -59,7 +59,7 @@ async function start(config: object, { before = "", nodeOptions = "" } = {}): Pr
 }
 
 describe("too few descriptors", { timeout: 120_000 }, () => {
-  test("what is over the limit is closed, what is served is served on, and there is room again", async () => {
+  test("P7: what is over the limit is closed, what is served is served on, and there is room again", async () => {
     const { url, child } = await start({}, { before: "ulimit -n 256;" });
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     closers.push(() => agent.destroy());
@@ -88,7 +88,7 @@ describe("too little memory", { timeout: 120_000 }, () => {
   const full = { admission: { overload: { event_loop_ms: 0, shed_heap: 0.85, restart_heap: 0.000_1 } } };
   const nearlyFull = { admission: { overload: { event_loop_ms: 0, shed_heap: 0.000_1, restart_heap: 1 } } };
 
-  test("calls are refused before their body is read, on every surface, and what is no call is answered", async () => {
+  test("P8: calls are refused before their body is read, on every surface, and what is no call is answered", async () => {
     const { url, adminUrl } = await start(nearlyFull);
     await until(async () => (await ask(url, quickScript).reply).status === 429);
     const refused: Reply = await ask(url, quickScript).reply;
@@ -108,13 +108,13 @@ describe("too little memory", { timeout: 120_000 }, () => {
     expect(await (await fetch(`${adminUrl}/metrics`)).text()).toMatch(/dragoman_overload_refused_total\{reason="heap"\} [1-9]/);
   });
 
-  test("one process lets its calls finish and ends with 70, to be started again", async () => {
+  test("P8: one process lets its calls finish and ends with 70, to be started again", async () => {
     const { ended, err } = await start(full);
     expect(await ended).toBe(70);
     expect(err()).toContain("the heap is full");
   });
 
-  test("a worker is replaced without a lost call", async () => {
+  test("P8: a worker is replaced without a lost call", async () => {
     const gateway: WorkerGateway = await startWorkers({ config: full });
     closers.push(() => gateway.close());
     const replies: Reply[] = [];
@@ -138,7 +138,7 @@ describe("the health port", { timeout: 120_000 }, () => {
     expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain("dragoman_event_loop_stalls_total");
   });
 
-  test("with workers, the health port is the primary's: one worker that hangs is not yet a stall, all are", async () => {
+  test("P4: with workers, the health port is the primary's: one worker that hangs is not yet a stall, all are", async () => {
     const port = await freePort();
     const gateway = await startWorkers({ config: { server: { listen_health: `127.0.0.1:${port}` } } });
     closers.push(() => gateway.close());

@@ -126,17 +126,17 @@ describe.skipIf(!hasRedisServer)("one Redis", () => {
     readonly end: () => unknown;
   }
   const faults: Record<string, Fault> = {
-    "is killed and restarted": { begin: () => redis.kill(), end: () => redis.start() },
-    "stands still": { begin: () => redis.freeze(), end: () => redis.thaw() },
-    "answers after seconds": {
+    "R2, R4: that is killed and restarted": { begin: () => redis.kill(), end: () => redis.start() },
+    "R3: that stands still": { begin: () => redis.freeze(), end: () => redis.thaw() },
+    "R3: that answers after seconds": {
       begin: () => redis.run("CLIENT", "PAUSE", "60000", "WRITE"),
       end: () => pause(2_000).then(() => redis.run("CLIENT", "UNPAUSE")),
     },
-    "only reads": {
+    "R6: that only reads": {
       begin: () => redis.run("REPLICAOF", "127.0.0.1", "1"),
       end: () => redis.run("REPLICAOF", "NO", "ONE"),
     },
-    "has no memory left": {
+    "R6: that has no memory left": {
       begin: async () => {
         await redis.run("CONFIG", "SET", "maxmemory-policy", "noeviction");
         await redis.run("CONFIG", "SET", "maxmemory", "1");
@@ -145,7 +145,7 @@ describe.skipIf(!hasRedisServer)("one Redis", () => {
     },
   };
 
-  test.each(Object.entries(faults))("that %s costs nobody a call, and is used again when it is well", async (_, fault) => {
+  test.each(Object.entries(faults))("%s costs nobody a call, and is used again when it is well", async (_, fault) => {
     await start({ url: redis.url.reveal() });
     await becomes("ready");
     begin();
@@ -166,7 +166,7 @@ describe.skipIf(!hasRedisServer)("one Redis", () => {
     expect((await ask(false, "dgm_live_no-key-at-all")).status).toBe(401);
   });
 
-  test("that forgets its scripts, and then everything, is used on", async () => {
+  test("R6, R7: that forgets its scripts, and then everything, is used on", async () => {
     await start({ url: redis.url.reveal() });
     await becomes("ready");
     begin();
@@ -205,7 +205,7 @@ describe.skipIf(whyNoCluster !== undefined)("several", { timeout: 90_000 }, () =
     nodes = undefined;
   });
 
-  test("as a cluster hold limits, and a node that stands still costs nobody a call", async () => {
+  test("R3, R6: as a cluster hold limits, and a node that stands still costs nobody a call", async () => {
     nodes = await startRedisCluster();
     await start({ url: nodes.url });
     await becomes("ready");
@@ -229,7 +229,7 @@ describe.skipIf(whyNoCluster !== undefined)("several", { timeout: 90_000 }, () =
     await expectNothingLost();
   });
 
-  test("behind sentinels go over to the replica when the primary dies", async () => {
+  test("R6: behind sentinels go over to the replica when the primary dies", async () => {
     nodes = await startRedisSentinel("limits");
     await start({ url: nodes.url, sentinel: "limits" });
     await becomes("ready");
