@@ -8,6 +8,7 @@ const alone = [
   "test/story/outage.test.ts",
   "test/story/overload.test.ts",
   "test/story/relay-memory.test.ts",
+  "test/story/soak.test.ts",
   "test/story/stop.test.ts",
 ];
 

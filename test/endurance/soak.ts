@@ -25,13 +25,18 @@ export interface SoakTally extends Comparison {
   readonly seconds: number;
 }
 
-/** Requests before the first look: what is made once and kept is there then. */
-const warmUp = 5_000;
 const formats = ["chat", "claude", "gem"];
 /** Every so many-th request is left by its caller. */
 const abortEvery = 5;
 
-export async function runSoak(requests: number, clients: number): Promise<SoakTally> {
+export interface SoakOptions {
+  readonly requests: number;
+  /** Of them those before the first look: what is made once and kept is there then. */
+  readonly warmUp: number;
+  readonly clients: number;
+}
+
+export async function runSoak({ requests, warmUp, clients }: SoakOptions): Promise<SoakTally> {
   const directory = mkdtempSync(join(tmpdir(), "dragoman-soak-"));
   const sim = await startSim({ port: 0, keep: 1_000_000 });
   const heapFile = join(directory, "heap");
@@ -76,7 +81,7 @@ export async function runSoak(requests: number, clients: number): Promise<SoakTa
       await Promise.all(Array.from({ length: clients }, ask));
       await sim.settled();
     };
-    await askUntil(Math.min(warmUp, requests));
+    await askUntil(warmUp);
     const heapBefore = await readHeap(running.pid, heapFile);
     await askUntil(requests);
     const heapAfter = await readHeap(running.pid, heapFile);
@@ -181,7 +186,7 @@ export const soakRun: EnduranceRun = {
     "Streams, whole answers and callers that leave, over three wire formats. The live heap grows by 5 MiB at most, and the ledger is the bill.",
   options: { requests: 50_000, callers: 32 },
   async run({ requests = 1, callers = 1 }, print) {
-    const tally = await runSoak(requests, callers);
+    const tally = await runSoak({ requests, warmUp: Math.min(5_000, requests), clients: callers });
     print(JSON.stringify(tally));
     const { aborted, failed, heapBefore, heapAfter, billed, rows, lost, double, wrong, open } = tally;
     const cells = [

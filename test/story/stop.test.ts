@@ -1,4 +1,4 @@
-/** P1, P2 and P9: how a process ends that has calls under way. What they cost is settled whatever ends it. */
+/** P1, P2, P3 and P9: how a process ends that has calls under way. What they cost is settled whatever ends it. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -178,6 +178,19 @@ test("P2: a second SIGTERM ends what runs in words, settles it, and the process 
   const texts = await Promise.all(streams);
   expect(texts.filter((text) => !isToldOfItsEnd(text))).toEqual([]);
   await expectSettled(env, 20);
+});
+
+test("P3: SIGKILL with 500 open streams: the next start settles every one of them as a crash", { timeout: 120_000 }, async () => {
+  const { child, url, env, ended } = await start();
+  const streams = await openMany(url, 500, 300_000);
+  child.kill("SIGKILL");
+  await Promise.all([ended(), ...streams]);
+  const next = await start({ DRAGOMAN_DATA_DIR: env.DRAGOMAN_DATA_DIR });
+  const crashes = async () => /^crash,(\d+)/m.exec(await dragoman(env, "usage", "--by", "outcome", "--csv"))?.[1];
+  await expect.poll(crashes, { timeout: 30_000, interval: 500 }).toBe("500");
+  next.child.kill("SIGTERM");
+  expect(await next.ended()).toBe(0);
+  expect(await dragoman(env, "ledger", "verify")).toMatch(/default +500 /);
 });
 
 test.each(["SIGWINCH", "SIGURG"] as const)(
