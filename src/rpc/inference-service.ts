@@ -135,9 +135,10 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
 
   function begin(operation: Operation, facts: CallFacts | undefined, context: HandlerContext): RunningCall {
     const { requestHeader } = context;
+    const { stop, release } = followSignal(context.signal);
     try {
       const principal = principalOf(context);
-      return starter.start({
+      const { call, end } = starter.start({
         operation,
         surface: "rpc",
         path: `/${context.service.typeName}/${context.method.name}`,
@@ -147,10 +148,18 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
         attribution: facts?.attribution,
         options: facts?.options,
         sent: context.values.get(sentBodyKey),
-        clientSignal: stopSignal(context.signal),
+        clientSignal: stop,
         timeoutMs: context.timeoutMs(),
       });
+      return {
+        call,
+        end() {
+          release();
+          end();
+        },
+      };
     } catch (thrown) {
+      release();
       throw fail(thrown, idsWithoutCall(requestHeader.get("x-request-id")), context);
     }
   }
@@ -180,13 +189,13 @@ export function createInferenceService(service: InferenceServiceOptions): Servic
   }
 }
 
-/** The same signal with a reason in our words. */
-function stopSignal(signal: AbortSignal): AbortSignal {
+/** The same signal with a reason in our words, until `release`: Connect aborts its own at the end of every call, and an error is dear. */
+function followSignal(signal: AbortSignal): { readonly stop: AbortSignal; release(): void } {
   const stop = new AbortController();
   const abort = (): void => stop.abort(stopReason(signal.reason));
   if (signal.aborted) abort();
   else signal.addEventListener("abort", abort, { once: true });
-  return stop.signal;
+  return { stop: stop.signal, release: () => signal.removeEventListener("abort", abort) };
 }
 
 function stopReason(reason: unknown): GatewayError {
