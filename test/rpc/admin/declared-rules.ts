@@ -99,6 +99,7 @@ export const endpointRules: Readonly<Record<string, string>> = {
   "POST /v1/completions": "chat member app",
   "POST /v1/responses": "chat member app",
   "POST /v1/responses/input_tokens": "chat member app",
+  "POST /v1/responses/compact": "chat member app",
   "GET /v1/responses/{id}": "chat viewer auditor app",
   "DELETE /v1/responses/{id}": "chat member app",
   "POST /v1/responses/{id}/cancel": "chat member app",
