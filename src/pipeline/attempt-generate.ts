@@ -54,12 +54,12 @@ export function attemptWhole(options: GenerateAttemptOptions): Step<GenerateRequ
   return async (request, call) => {
     const facts = factsOf(request);
     const { upstream, held } = await tryTargets(call, facts, options, (running) => open(request, facts, running, options));
-    let whole = held;
+    const batches = [held];
     try {
       for (;;) {
         const batch = await upstream.next();
         if (batch === undefined) break;
-        whole = join(whole, batch);
+        batches.push(batch);
       }
     } catch (thrown) {
       const failure = call.signal.aborted ? stopReason(call.signal) : GatewayError.from(thrown);
@@ -67,13 +67,15 @@ export function attemptWhole(options: GenerateAttemptOptions): Step<GenerateRequ
       throw failure;
     }
     upstream.end();
-    return whole;
+    return join(batches);
   };
 }
 
-function join(first: EventBatch, second: EventBatch): EventBatch {
-  const events = [...first.events, ...second.events];
-  return first.raw === undefined || second.raw === undefined ? { events } : { events, raw: Buffer.concat([first.raw, second.raw]) };
+/** Once, at the end: an answer may come in very many pieces. */
+function join(batches: readonly EventBatch[]): EventBatch {
+  const events = batches.flatMap((batch) => batch.events);
+  const raws = batches.flatMap(({ raw }) => (raw === undefined ? [] : [raw]));
+  return raws.length < batches.length ? { events } : { events, raw: Buffer.concat(raws) };
 }
 
 /** Reads until the first content. What fails before is this attempt's failure alone. */
